@@ -40,7 +40,7 @@ mod zoho_client;
 
 use clap::{Parser, Subcommand};
 
-use self::terminal::{pretty_json, print_line};
+use self::terminal::{pretty_json, print_line, status_after_output};
 use crate::api::openapi;
 use crate::config::Config;
 use crate::telemetry::{self, LogFormat};
@@ -182,7 +182,12 @@ pub async fn run(arguments: Arguments) -> ExitStatus {
     if !is_server {
         telemetry::init_command(filter);
     }
-    match arguments.command {
+    let status = run_command(arguments.command).await;
+    status_after_output(status)
+}
+
+async fn run_command(command: Command) -> ExitStatus {
+    match command {
         Command::Init(args) => init::run(args).await,
         Command::Secrets(args) => secrets::run(args).await,
         Command::Demo => demo::run().await,

@@ -161,7 +161,8 @@ impl App {
             }
             Err(rejection) => {
                 let stored = self.intake.store_dead_letter(&delivery, &rejection).await?;
-                if let Some(id) = &stored {
+                // With a trace, its entry has the same id and is recorded with the refusal. A field is recorded once.
+                if let (Some(id), None) = (&stored, &trace) {
                     Span::current().record("delivery.id", id);
                 }
                 *trace = trace.take().map(|trace| trace.with_dead_letter(stored));

@@ -6,14 +6,18 @@ use std::fmt;
 use super::App;
 use crate::config::VerifyConfig;
 use crate::inbound::rejection::Rejection;
-use crate::inbound::{AwsEvent, Delivery, InboundRequest, MappingOutcome};
+use crate::inbound::{AwsEvent, Delivery, InboundRequest, MappingOutcome, Verifier};
 use crate::trigger::Trigger;
+use crate::update::UpdateRequest;
+use webhook_verify::verify::VerifyError;
 
 /// What of a request an event file contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestContent {
     /// The whole request.
     Complete,
+    /// The input of a direct invocation, which may have been written by hand, without a signature.
+    DirectEvent,
     /// The body alone, so that there is no signature to check.
     BodyOnly,
 }
@@ -57,9 +61,22 @@ impl Verification {
                 let why = "the file is a bare body, without the headers that a sender signs";
                 Ok(Self::NotChecked(why.to_owned()))
             }
-            (Rejection::Unverified { error, .. }, RequestContent::Complete) => {
-                Ok(Self::Refused(error.to_string()))
-            }
+            (
+                Rejection::Unverified {
+                    error:
+                        error @ (VerifyError::MissingHeader { .. }
+                        | VerifyError::MissingPart { .. }
+                        | VerifyError::MalformedSignature { .. }),
+                    ..
+                },
+                RequestContent::DirectEvent,
+            ) => Ok(Self::NotChecked(format!(
+                "the file contains no signature, without which a delivery gets 401: {error}"
+            ))),
+            (
+                Rejection::Unverified { error, .. },
+                RequestContent::Complete | RequestContent::DirectEvent,
+            ) => Ok(Self::Refused(error.to_string())),
             (Rejection::Secret(error), _) => Ok(Self::NotChecked(error.to_string())),
             (other, _) => Err(other),
         }
@@ -91,6 +108,29 @@ pub enum PreviewOutcome {
     Subscription,
     /// A delivery and its update requests.
     Delivery(MappingOutcome),
+}
+
+impl PreviewOutcome {
+    /// How the server answers a request that it does not map.
+    pub fn unmapped(&self) -> Option<String> {
+        match self {
+            Self::Delivery(_) => None,
+            Self::Handshake(status) => Some(format!(
+                "a handshake of the sender, which gets the response {status}; not mapped"
+            )),
+            Self::Subscription => {
+                Some("a subscription of Amazon SNS, which masshook confirms; not mapped".to_owned())
+            }
+        }
+    }
+
+    /// The update requests.
+    pub fn into_updates(self) -> Vec<UpdateRequest> {
+        match self {
+            Self::Delivery(mapped) => mapped.updates,
+            Self::Handshake(_) | Self::Subscription => Vec::new(),
+        }
+    }
 }
 
 impl App {
@@ -141,17 +181,30 @@ impl App {
         Ok((verification, PreviewOutcome::Delivery(mapped)))
     }
 
-    /// Maps a request without verifying it.
+    /// Maps a request without verifying it, unless it is answered without a mapping.
     ///
     /// # Errors
     /// [`Rejection`].
     pub async fn preview_unverified(
         &self,
         request: &InboundRequest,
-    ) -> Result<MappingOutcome, Rejection> {
+    ) -> Result<PreviewOutcome, Rejection> {
         let route = self.route(&request.route)?;
+        let found = self.verifier.find_handshake(route.settings, request).await;
+        let handshake = match found {
+            Ok(found) => found.map(|(_, handshake)| handshake),
+            // Most handshakes can be told from deliveries without the secret, which this machine does not have.
+            Err(_) => Verifier::find_handshake_without_secrets(route.settings, request),
+        };
+        if let Some(handshake) = handshake {
+            return Ok(PreviewOutcome::Handshake(handshake.status));
+        }
+        if Verifier::confirms_subscription(route.settings, request) {
+            return Ok(PreviewOutcome::Subscription);
+        }
         let delivery = Delivery::for_preview(request.clone(), route, None, self.clock.now());
-        self.map(&delivery).await
+        let mapped = self.map(&delivery).await?;
+        Ok(PreviewOutcome::Delivery(mapped))
     }
 
     /// Maps an AWS event for each route that listens to its trigger, by the name of the route.

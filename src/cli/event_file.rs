@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::api::{HookPath, OtherQueries, parse_update_request};
-use crate::app::{App, RequestContent};
+use crate::app::{App, PreviewOutcome, RequestContent};
 use crate::config::{BasePath, Config};
 use crate::inbound::rejection::{PathHint, Rejection};
 use crate::inbound::{AwsEvent, InboundRequest};
@@ -57,7 +57,7 @@ impl EventFile {
                 if route.is_none_or(|route| route == arrival.route) =>
             {
                 let request = Box::new(arrival);
-                Ok(Self::Request(request, RequestContent::Complete))
+                Ok(Self::Request(request, RequestContent::DirectEvent))
             }
             Ok(Invocation::Http(event)) => Self::from_http(event, route, base).await,
             // A list is the body of a route over HTTP, or else a list of events.
@@ -174,6 +174,8 @@ pub(super) fn first_trigger(config: &Config, route: &str) -> Trigger {
 pub(super) struct RouteOutput {
     pub(super) route: Option<String>,
     pub(super) updates: Result<Vec<UpdateRequest>, Rejection>,
+    /// How the server answers the event, if it does not map it.
+    pub(super) unmapped: Option<String>,
 }
 
 /// Maps an event for every route that accepts it, without verification. A bare body is for the route `body_route`.
@@ -202,7 +204,11 @@ pub(super) async fn map_for_all_routes(
         EventFile::UpdateRequest(request) => {
             let updates = app.check(&request).map(|update| vec![update]);
             let route = None;
-            return Ok(vec![RouteOutput { route, updates }]);
+            return Ok(vec![RouteOutput {
+                route,
+                updates,
+                unmapped: None,
+            }]);
         }
         EventFile::Request(request, _) => {
             let outcome = app.preview_unverified(&request).await;
@@ -210,7 +216,10 @@ pub(super) async fn map_for_all_routes(
         }
         EventFile::AwsEvents(events) => {
             for event in &events {
-                previews.extend(app.preview_aws_event(event).await);
+                let mapped = app.preview_aws_event(event).await.into_iter();
+                previews.extend(
+                    mapped.map(|(route, outcome)| (route, outcome.map(PreviewOutcome::Delivery))),
+                );
             }
         }
     }
@@ -221,7 +230,8 @@ pub(super) async fn map_for_all_routes(
     }
     let outputs = previews.into_iter().map(|(route, outcome)| RouteOutput {
         route: Some(route),
-        updates: outcome.map(|outcome| outcome.updates),
+        unmapped: outcome.as_ref().ok().and_then(PreviewOutcome::unmapped),
+        updates: outcome.map(PreviewOutcome::into_updates),
     });
     Ok(outputs.collect())
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 use url::Url;
 
 use super::terminal::{ExitStatus, OutputFormat};
+use super::text::without_login;
 use crate::http::{BodyLimit, Http, HttpSettings};
 
 /// Maximum bytes of the answer to read.
@@ -37,8 +38,12 @@ pub(super) async fn run(args: HealthArgs) -> ExitStatus {
     let uri = format!("{}/health", url.as_str().trim_end_matches('/'));
     let uri: Uri = match uri.parse() {
         Ok(uri) => uri,
-        Err(error) => return output.usage_error(&format!("--url {url} is not a URL: {error}")),
+        Err(error) => {
+            let shown = without_login(&url);
+            return output.usage_error(&format!("--url {shown} is not a URL: {error}"));
+        }
     };
+    let shown = format!("{}/health", without_login(&url).trim_end_matches('/'));
     let host = url.host_str().unwrap_or_default().to_owned();
     let mut request = Request::new(Bytes::new());
     *request.method_mut() = Method::GET;
@@ -55,10 +60,10 @@ pub(super) async fn run(args: HealthArgs) -> ExitStatus {
     let (is_healthy, status, text) = match answer.await {
         Ok(answer) => {
             let status = answer.status();
-            let text = format!("{url} answers {status}");
+            let text = format!("{shown} answers {status}");
             (status == StatusCode::OK, Some(status.as_u16()), text)
         }
-        Err(error) => (false, None, format!("{url} does not answer: {error}")),
+        Err(error) => (false, None, format!("{shown} does not answer: {error}")),
     };
     output.print(
         &json!({"healthy": is_healthy, "status": status, "detail": text}),

@@ -153,7 +153,8 @@ impl PageArgs {
         cursors: CursorForm,
         read: impl AsyncFn(PageRequest) -> Result<Page<T>, StoreError>,
     ) -> Result<Page<T>, StoreCommandError> {
-        let cursor = self.cursor.as_deref();
+        // As in the API, an empty cursor is none.
+        let cursor = self.cursor.as_deref().filter(|cursor| !cursor.is_empty());
         let position = cursor.map(|cursor| cursors.older_position(cursor));
         let position = position.transpose().map_err(|error| usage(&error))?;
         let limit = if self.all { usize::MAX } else { self.limit };

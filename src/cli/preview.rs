@@ -88,9 +88,9 @@ async fn read_event(args: &PreviewArgs, path: &Path, config: &Config) -> Result<
     match &args.route {
         Some(name) if !config.routes.contains_key(name) => Err(no_route(config, name)),
         Some(name) => parse(Some(name)).await,
-        // Only a bare body does not name its route.
+        // Only a bare body does not name its route. A list may be one.
         None => match (parse(None).await, only_route(config)) {
-            (Err(_), Ok(only)) => parse(Some(only)).await,
+            (Err(_) | Ok(EventFile::AwsEvents(_)), Ok(only)) => parse(Some(only)).await,
             (event, _) => event,
         },
     }

@@ -13,7 +13,7 @@ use super::offline::{app_without_jobs, no_secrets};
 use super::secret_maker::new_secret;
 use super::table::{table, terminal_width};
 use super::terminal::{ExitStatus, OutputFormat};
-use super::text::count_of;
+use super::text::{count_of, shell_quoted};
 use crate::app::{SecretCheck, SecretScope, SecretState};
 use crate::aws::secrets::SecretsManager;
 use crate::config::{Config, SecretPurpose, SecretUse};
@@ -287,16 +287,17 @@ fn creation_command(reference: &SecretRef, purpose: &SecretPurpose<'_>) -> Optio
     };
     let text = reference.to_string();
     let (place, name) = text.split_once(':')?;
+    let quoted = shell_quoted(name);
     match (place, name.split_once('#')) {
         (_, Some((whole, key))) => Some(format!(
             "printf '%s' \"{value}\"   # the key `{key}` of the JSON in {place}:{whole}"
         )),
-        ("env", None) => Some(format!("export {name}=\"{value}\"")),
+        ("env", None) => Some(format!("export {quoted}=\"{value}\"")),
         ("secretsmanager", None) => Some(format!(
-            "aws secretsmanager create-secret --name {name} --secret-string \"{value}\""
+            "aws secretsmanager create-secret --name {quoted} --secret-string \"{value}\""
         )),
         ("ssm", None) => Some(format!(
-            "aws ssm put-parameter --name {name} --type SecureString --value \"{value}\""
+            "aws ssm put-parameter --name {quoted} --type SecureString --value \"{value}\""
         )),
         _ => None,
     }

@@ -44,6 +44,14 @@ fn parse_endpoint(text: &str) -> Result<Uri, String> {
 /// Runs the command.
 pub(super) async fn run(args: SendArgs) -> ExitStatus {
     let output = args.output;
+    // Not in `parse_endpoint`, whose errors show the value.
+    if args
+        .to
+        .authority()
+        .is_some_and(|all| all.as_str().contains('@'))
+    {
+        return output.usage_error("--to must not contain a user name or password");
+    }
     let config = match args.sender.config.load() {
         Ok(config) => config,
         Err(error) => return report_config_error(&error, output),

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -107,12 +108,24 @@ pub(super) fn pretty_json(document: &Value) -> String {
     json_text(&format!("{document:#}")).into_owned()
 }
 
+/// Whether a part of the output could not be written.
+static OUTPUT_IS_LOST: AtomicBool = AtomicBool::new(false);
+
+/// The exit status of a command that has ended with `status`: success with lost output is none.
+pub(super) fn status_after_output(status: ExitStatus) -> ExitStatus {
+    match (status, OUTPUT_IS_LOST.load(Ordering::Relaxed)) {
+        (ExitStatus::Success, true) => ExitStatus::Negative,
+        (status, _) => status,
+    }
+}
+
 /// A closed pipe is no error, because its reader may stop early.
 fn write_stdout(text: &str) {
     let printed = writeln!(std::io::stdout(), "{text}");
     if let Err(error) = printed
         && error.kind() != std::io::ErrorKind::BrokenPipe
     {
+        OUTPUT_IS_LOST.store(true, Ordering::Relaxed);
         print_error(&format!("cannot write to stdout: {error}"));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use url::Url;
+
 /// A count with its noun: `1 route`, `2 routes`, `2 deliveries`.
 pub(super) fn count_of<N: Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
     if count == N::from(1) {
@@ -28,6 +30,22 @@ pub(super) fn shell_quoted(text: &str) -> String {
         true => text.to_owned(),
         false => format!("'{}'", text.replace('\'', "'\\''")),
     }
+}
+
+/// The command that enters a folder.
+pub(super) fn cd_command(folder: &str) -> String {
+    // What begins with `-` would be an option.
+    let end = if folder.starts_with('-') { "-- " } else { "" };
+    format!("cd {end}{}", shell_quoted(folder))
+}
+
+/// A URL as it may be shown: without a user name and password.
+pub(super) fn without_login(url: &Url) -> String {
+    let mut shown = url.clone();
+    // A URL without a host has none.
+    let _ = shown.set_username("");
+    let _ = shown.set_password(None);
+    shown.to_string()
 }
 
 /// Fewest columns for words. A narrower terminal breaks the lines itself.

@@ -163,9 +163,28 @@ impl Verifier {
         Ok(None)
     }
 
+    /// The response to a handshake that needs no secret.
+    pub(crate) fn find_handshake_without_secrets(
+        route: &Route,
+        request: &InboundRequest,
+    ) -> Option<Handshake> {
+        let urls = request.signed_urls(route);
+        let webhook = request.as_webhook(&urls);
+        let none = || HandshakeSecrets::OfHandshakes(&[]);
+        let mut proofs = route.verify.schemes().iter();
+        proofs.find_map(|proof| handshake::respond(&proof.scheme, &webhook, none()))
+    }
+
     async fn handshake_secrets(&self, route: &Route) -> Result<Vec<SecretString>, Rejection> {
         let secrets = self.secrets.all(&route.handshake_secret).await;
         secrets.map_err(Rejection::Secret)
+    }
+
+    /// Whether the request is a subscription of Amazon SNS to a route that confirms such. Its signature is not checked.
+    pub(crate) fn confirms_subscription(route: &Route, request: &InboundRequest) -> bool {
+        let mut proofs = route.verify.schemes().iter();
+        proofs.any(|proof| proof.scheme.name() == SNS)
+            && verify::subscribe_url(&request.body).is_some()
     }
 
     /// Checks the signature of a request. Changes nothing.

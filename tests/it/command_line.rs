@@ -185,3 +185,64 @@ fn messages_break_between_words_on_a_terminal() {
         }
     }
 }
+
+/// Nothing that a script takes for complete may be lost.
+#[test]
+fn lost_output_is_a_failure() {
+    for arguments in [
+        &["schema"][..],
+        &["completions", "bash"],
+        &["schema", "--openapi"],
+    ] {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_masshook"));
+        command.args(arguments).stdout(full.expect("a full device"));
+        let output = command.output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("cannot write to stdout"), "{said}");
+    }
+    // A reader that stops early has what it wants.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_masshook"));
+    let mut child = command.arg("schema").stdout(Stdio::piped()).spawn();
+    let child = child.as_mut().expect("it runs");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("an end").code(), Some(0));
+}
+
+/// A password in a URL is neither sent nor shown.
+#[test]
+fn passwords_in_urls_are_not_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("masshook.yaml");
+    let text = "connections: { default: { credentials: env:NONE } }\nroutes:\n  r: { verify: { scheme: none }, map: empty }\n";
+    std::fs::write(&config, text).expect("written");
+    let config = config.display().to_string();
+    let url = "http://ada:hunter2@127.0.0.1:9";
+    let refused = "must not contain a user name or password";
+    for (arguments, code, shown) in [
+        (vec!["health", "--url", url], 1, "http://127.0.0.1:9/health"),
+        (
+            vec!["health", "--url", url, "--json"],
+            1,
+            "http://127.0.0.1:9/health",
+        ),
+        (
+            vec!["send", "r", "--config", &config, "--to", url],
+            2,
+            refused,
+        ),
+        (
+            vec!["send", "r", "--config", &config, "--to", url, "--json"],
+            2,
+            refused,
+        ),
+    ] {
+        let output = masshook(100, &arguments);
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.contains(shown), "{said}");
+        assert!(!said.contains("hunter2") && !said.contains("ada"), "{said}");
+    }
+}

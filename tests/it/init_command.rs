@@ -67,6 +67,179 @@ fn check(folder: &Path, sender: &str) -> Value {
     report
 }
 
+/// What docs/getting-started.md does with the sample.
+fn preview_of_the_sample_works(folder: &Path, sender: &str) {
+    let preview = masshook(folder, &["preview", "event.json", "--json"]);
+    assert!(preview.status.success(), "{sender}: {preview:?}");
+    let plan = json(&preview);
+    let requests: Vec<&Value> = plan["updates"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{sender}: {plan:#}"))
+        .iter()
+        .map(|update| &update["request"])
+        .collect();
+    let expected: Value = serde_json::from_str(&read(folder, "expected.json")).expect("JSON");
+    assert_eq!(serde_json::json!(requests), expected, "{sender}");
+    let explained = masshook(folder, &["preview", "--explain", "event.json"]);
+    assert!(explained.status.success(), "{sender}: {explained:?}");
+    let text = String::from_utf8_lossy(&explained.stdout);
+    assert!(text.contains("accepts it"), "{sender}: {text}");
+}
+
+/// The command that `init` prints last reaches a route under `masshook dev`, which accepts it.
+#[test]
+fn printed_send_works_for_every_sender() {
+    for sender in PRESETS.iter().copied().chain(OTHERS) {
+        if ONLY_THE_SENDER.contains(&sender) {
+            continue;
+        }
+        for place in ["files", "aws"] {
+            if place == "aws" && !["stripe", "calendly"].contains(&sender) {
+                continue;
+            }
+            let folder = folder();
+            let folder = folder.path();
+            let made = masshook(
+                folder,
+                &["init", "--sender", sender, "--secrets", place, "--json"],
+            );
+            let made = json(&made);
+            let next = made["next"].as_array().and_then(|all| all.last());
+            let command = next.and_then(Value::as_str).expect("a command");
+            let mut dev = Dev::start(folder);
+            let words: Vec<&str> = command.split(' ').skip(1).collect();
+            let sent = masshook(
+                folder,
+                &[&words[..], &["--to", &dev.url, "--json"]].concat(),
+            );
+            dev.stop();
+            assert!(sent.status.success(), "{sender}: {command}: {sent:?}");
+            let answer = &json(&sent)["answer"];
+            let status = answer["status"].as_u64().expect("a status");
+            assert!((200..300).contains(&status), "{sender}: {answer}");
+        }
+    }
+}
+
+/// A `masshook dev` in a folder.
+struct Dev {
+    process: std::process::Child,
+    url: String,
+}
+
+impl Dev {
+    fn start(folder: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_masshook"));
+        command.args(["dev", "--listen", "127.0.0.1:0"]);
+        command.current_dir(folder).env_clear().stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().expect("masshook");
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let streams: [Box<dyn std::io::Read + Send>; 2] = [
+            Box::new(process.stdout.take().expect("an output")),
+            Box::new(process.stderr.take().expect("a log")),
+        ];
+        for stream in streams {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                use std::io::BufRead as _;
+                let lines = std::io::BufReader::new(stream).lines();
+                for line in lines.map_while(Result::ok) {
+                    let _ = sender.send(line);
+                }
+            });
+        }
+        let mut said = String::new();
+        loop {
+            let line = receiver.recv_timeout(std::time::Duration::from_secs(60));
+            let line = line.unwrap_or_else(|_| panic!("dev says no address: {said}"));
+            if let Some((_, address)) = line.split_once("--to ") {
+                let url = address.split_whitespace().next().unwrap_or_default();
+                let url = url.to_owned();
+                return Self { process, url };
+            }
+            said.push_str(&line);
+            said.push('\n');
+        }
+    }
+
+    fn stop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+#[test]
+fn commands_quote_folders_and_names() {
+    let folder = folder();
+    let folder = folder.path();
+    for (name, wanted) in [
+        ("a b/\u{fc}n\u{ef}", "cd 'a b/\u{fc}n\u{ef}'"),
+        ("-dash", "cd -- -dash"),
+        ("it's", "cd 'it'\\''s'"),
+    ] {
+        let dir = format!("--dir={name}");
+        let made = masshook(folder, &["init", "--sender", "stripe", &dir, "--json"]);
+        let made = json(&made);
+        assert_eq!(made["next"][0], wanted, "{made:#}");
+        let entered = Command::new("sh")
+            .args(["-c", &format!("{wanted} && test -f masshook.yaml")])
+            .current_dir(folder)
+            .status();
+        assert!(entered.expect("a shell").success(), "{wanted}");
+    }
+}
+
+#[test]
+fn commands_quote_the_names_of_secrets() {
+    let folder = folder();
+    let folder = folder.path();
+    let text = "connections: { default: { credentials: env:ZOHO } }\ncallbacks: { signing_secret: 'ssm:/a b;touch pwn' }\nroutes: {}\n";
+    std::fs::write(folder.join("masshook.yaml"), text).expect("written");
+    let made = masshook(folder, &["secrets", "make"]);
+    let said = String::from_utf8_lossy(&made.stdout).into_owned() + &errors(&made);
+    assert!(said.contains("--name '/a b;touch pwn' --type"), "{said}");
+}
+
+#[test]
+fn unusual_route_names_are_kept_or_refused() {
+    let folder = folder();
+    let folder = folder.path();
+    let made = masshook(folder, &["init", "--sender", "stripe", "--route", "null"]);
+    assert!(made.status.success(), "{made:?}");
+    check(folder, "stripe");
+    for route in ["", "~", "a b", "a: b"] {
+        let arguments = [
+            "init", "--sender", "stripe", "--route", route, "--dir", "new",
+        ];
+        let made = masshook(folder, &arguments);
+        assert_eq!(made.status.code(), Some(2), "{route:?}: {made:?}");
+        let said = errors(&made);
+        assert!(said.contains("--route"), "{route:?}: {said}");
+        assert!(!said.contains("line "), "{route:?}: {said}");
+    }
+    assert!(!folder.join("new").exists());
+}
+
+#[test]
+fn placeholder_key_is_not_given_to_the_sender() {
+    for sender in ["discord", "standard-webhooks-ed25519"] {
+        let folder = folder();
+        let made = masshook(folder.path(), &["init", "--sender", sender, "--json"]);
+        let advice = &json(&made)["secrets"][format!("secrets/{sender}")];
+        assert_eq!(
+            *advice,
+            format!("is a placeholder: replace it by the public key that {sender} shows")
+        );
+    }
+}
+
 #[test]
 fn config_of_every_sender_passes_check() {
     for sender in PRESETS.iter().copied().chain(OTHERS) {
@@ -75,6 +248,19 @@ fn config_of_every_sender_passes_check() {
         let made = masshook(folder, &["init", "--sender", sender, "--json"]);
         assert!(made.status.success(), "{sender}: {made:?}");
         check(folder, sender);
+        preview_of_the_sample_works(folder, sender);
+        let next = json(&made)["next"].to_string();
+        let tried = match sender {
+            _ if ONLY_THE_SENDER.contains(&sender) => "masshook preview event.json".to_owned(),
+            "asana" | "notion" => {
+                format!("masshook send {sender} --config masshook-dev/running.json")
+            }
+            _ => format!("masshook send {sender}"),
+        };
+        assert_eq!(
+            next,
+            serde_json::json!(["masshook check", "masshook dev", tried]).to_string()
+        );
         let config = read(folder, "masshook.yaml");
         assert!(config.lines().all(|line| line.len() <= 200), "{config}");
         if ONLY_THE_SENDER.contains(&sender) || ["asana", "notion"].contains(&sender) {

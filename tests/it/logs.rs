@@ -131,6 +131,15 @@ async fn readable_log_tells_the_story() {
     ] {
         assert!(refused.contains(part), "{part}: {refused}");
     }
+    // A refused delivery that is stored has its id once.
+    let body = json!({"email": {"no": "address"}, "event": 1});
+    let unmappable = world.request("POST", "/hooks/person", Some(&body)).await;
+    assert_eq!(unmappable.expect("an answer").status, 422);
+    wait_for(&world, "422 refused").await;
+    let log = world.log();
+    let line = log.lines().find(|line| line.contains("422 refused"));
+    let line = line.expect("a line");
+    assert_eq!(line.matches("delivery.id=").count(), 1, "{line}");
     for secret in ["t0ken-in-path", "s3cret-in-query", "\u{1b}"] {
         assert!(!log.contains(secret), "{secret}:\n{log}");
     }

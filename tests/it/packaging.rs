@@ -162,3 +162,66 @@ fn workflows_match_settings_of_sam() {
         assert!(is_least, "{granted}");
     }
 }
+
+/// Runs the script of a step of release.yml, with these variables, in a folder. Returns the file of the environment.
+fn run_release_step(name: &str, variables: &[(&str, &str)], folder: &std::path::Path) -> String {
+    let workflow = yaml(&text(".github/workflows/release.yml"));
+    let steps = workflow["jobs"]["release"]["steps"].as_array().cloned();
+    let steps = steps.expect("steps");
+    let step = steps.iter().find(|step| step["name"] == name);
+    let script = step.expect(name)["run"].as_str().expect("a script");
+    let written = folder.join("environment");
+    let mut shell = Command::new("bash");
+    shell.args(["-e", "-o", "pipefail", "-c", script]);
+    shell.envs(variables.iter().copied()).current_dir(folder);
+    let path = std::env::var("PATH").unwrap_or_default();
+    shell.env("PATH", format!("{}:{path}", folder.display()));
+    let status = shell.env("GITHUB_ENV", &written).status();
+    assert!(status.expect("bash").success(), "{name}");
+    std::fs::read_to_string(&written).unwrap_or_default()
+}
+
+#[test]
+fn image_name_has_no_capital_letters() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let repository = [("REPOSITORY", "Ada-Lovelace/MassHook")];
+    let written = run_release_step("Name the image", &repository, folder.path());
+    assert_eq!(written, "IMAGE=ghcr.io/ada-lovelace/masshook\n");
+}
+
+#[test]
+fn tag_with_suffix_is_a_prerelease() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    std::fs::create_dir(folder.join("dist")).expect("made");
+    std::fs::write(folder.join("dist/a.deb"), "").expect("written");
+    std::fs::write(folder.join("gh"), "#!/bin/sh\necho \"$@\" > said\n").expect("written");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(folder.join("gh"), executable).expect("executable");
+    for (tag, is_prerelease, wanted) in [
+        ("v1.2.3", "false", "--latest"),
+        ("v1.2.3-rc1", "true", "--prerelease"),
+    ] {
+        let variables = [("TAG", tag), ("IS_PRERELEASE", is_prerelease)];
+        run_release_step("Publish the release", &variables, folder);
+        let said = std::fs::read_to_string(folder.join("said")).expect("said");
+        assert!(
+            said.starts_with(&format!("release create {tag} {wanted} ")),
+            "{said}"
+        );
+    }
+    let workflow = yaml(&text(".github/workflows/release.yml"));
+    let job = &workflow["jobs"]["release"];
+    assert_eq!(
+        job["env"]["IS_PRERELEASE"],
+        "${{ contains(github.ref_name, '-') }}"
+    );
+    // Only a release moves `latest`.
+    let steps = job["steps"].as_array().expect("steps");
+    let tags = steps.iter().find_map(|step| step["with"]["tags"].as_str());
+    let latest = tags.and_then(|tags| tags.lines().find(|line| line.contains("latest")));
+    assert_eq!(
+        latest,
+        Some("${{ env.IS_PRERELEASE != 'true' && format('{0}:latest', env.IMAGE) || '' }}")
+    );
+}

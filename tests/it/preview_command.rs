@@ -365,3 +365,87 @@ fn comparison_needs_events_or_stored_deliveries() {
         assert!(document.to_string().contains(part), "{document}");
     }
 }
+
+/// The server would not map it.
+#[test]
+fn check_refuses_example_that_is_a_handshake() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("written");
+    write(
+        "masshook.yaml",
+        "connections: { default: { credentials: env:ZOHO } }\nroutes:\n  r:\n    verify: { scheme: SCHEME, secret: env:KEY }\n    map: '{module: \"Leads\", fields: {Rating: \"Active\"}, ids: [\"1\"]}'\n",
+    );
+    let config = std::fs::read_to_string(folder.join("masshook.yaml")).expect("a config");
+    let expected = json!([{"module": "Leads", "fields": {"Rating": "Active"}, "ids": ["1"]}]);
+    let topic = "arn:aws:sns:eu-west-1:123456789012:t";
+    let subscription = json!({"Type": "SubscriptionConfirmation", "TopicArn": topic,
+        "SubscribeURL": "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=x&Token=t"});
+    for (scheme, event, says) in [
+        ("discord", json!({"type": 1}), "a handshake of the sender"),
+        (
+            "slack",
+            json!({"type": "url_verification", "challenge": "c"}),
+            "a handshake of the sender",
+        ),
+        ("aws-sns", subscription, "a subscription of Amazon SNS"),
+    ] {
+        let config = match scheme {
+            "aws-sns" => config.replace(
+                "scheme: SCHEME, secret: env:KEY",
+                &format!("scheme: aws-sns, params: {{ topic: '{topic}' }}"),
+            ),
+            _ => config.replace("SCHEME", scheme),
+        };
+        write("masshook.yaml", &config);
+        write("event.json", &event.to_string());
+        let check = |expected: &Value| {
+            write("expected.json", &expected.to_string());
+            let output = Command::new(env!("CARGO_BIN_EXE_masshook"))
+                .args(["check", "--json"])
+                .current_dir(folder)
+                .env(
+                    "KEY",
+                    "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+                )
+                .output()
+                .expect("masshook");
+            let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            report["examples"][0].clone()
+        };
+        let example = check(&expected);
+        assert_eq!(example["result"], "bad", "{scheme}: {example:#}");
+        let found = example["found"].as_str().expect("a text");
+        assert!(
+            found.contains(says) && found.contains("not mapped"),
+            "{found}"
+        );
+        // CI has no secrets.
+        let output = Command::new(env!("CARGO_BIN_EXE_masshook"))
+            .args(["check", "--json", "--skip-secrets"])
+            .current_dir(folder)
+            .output()
+            .expect("masshook");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(report["examples"][0]["result"], "bad", "{report:#}");
+        // That nothing is updated may be intended.
+        let example = check(&json!([]));
+        assert_eq!(example["result"], "ok", "{scheme}: {example:#}");
+    }
+}
+
+/// What somebody writes by hand has no signature. A wrong one is refused as before.
+#[test]
+fn direct_event_without_signature_is_previewed() {
+    let body = json!({"email": "a@example.com"});
+    let event = json!({"route": "github", "headers": {}, "body": body});
+    let (exit, said) = preview_sender(&event, &[]);
+    assert_eq!(exit, Some(0), "{said}");
+    let note = "signature  not checked: the file contains no signature, without which a delivery gets 401: header x-hub-signature-256 is missing";
+    assert!(said.contains(note), "{said}");
+    let wrong = json!({"x-hub-signature-256": format!("sha256={}", "0".repeat(64))});
+    let event = json!({"route": "github", "headers": wrong, "body": body});
+    let (exit, said) = preview_sender(&event, &[]);
+    assert_eq!(exit, Some(1), "{said}");
+    assert!(said.contains("REFUSED"), "{said}");
+}

@@ -281,10 +281,26 @@ impl<'a> Object<'a> {
 pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     candidates
-        .map(|candidate| (distance(&word, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .map(|candidate| {
+            let lower = candidate.to_lowercase();
+            (distance(&word, &lower), lower, candidate)
+        })
+        .filter(|(distance, lower, candidate)| {
+            *distance <= 1 + candidate.len() / 4 && is_alike(&word, lower, *distance)
+        })
+        .min_by_key(|(distance, _, _)| *distance)
+        .map(|(_, _, candidate)| candidate)
+}
+
+/// Whether words at a distance are one misspelled: most of the longer one is in both, or the letters are the same.
+fn is_alike(left: &str, right: &str, distance: usize) -> bool {
+    let sorted = |word: &str| {
+        let mut letters: Vec<char> = word.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    let (left, right) = (sorted(left), sorted(right));
+    distance <= 1 || distance * 2 < left.len().max(right.len()) || left == right
 }
 
 /// Computes the Levenshtein edit distance.

@@ -112,15 +112,21 @@ impl ExampleResult {
     fn assess(name: String, file: &ExampleFile, outputs: Vec<RouteOutput>) -> Self {
         let (mut messages, mut all) = (Vec::new(), Vec::new());
         let mut failed = false;
-        for RouteOutput { route, updates } in outputs {
-            match updates {
-                Ok(updates) => {
+        for output in outputs {
+            let RouteOutput {
+                route,
+                updates,
+                unmapped,
+            } = output;
+            match (updates, unmapped) {
+                (Ok(_), Some(unmapped)) => messages.push(unmapped),
+                (Ok(updates), None) => {
                     let by = route.as_ref().map(|route| format!(" of route {route}"));
                     let count = count_of(updates.len(), "update request");
                     messages.push(format!("{count}{}", by.unwrap_or_default()));
                     all.extend(updates.into_iter().map(|update| (route.clone(), update)));
                 }
-                Err(rejection) => {
+                (Err(rejection), _) => {
                     failed = true;
                     messages.push(rejection_line(&rejection));
                 }

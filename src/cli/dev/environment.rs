@@ -19,6 +19,7 @@ use super::org_needs::org_needs;
 use crate::app::{SecretScope, SecretState};
 use crate::cli::callback_receiver::CallbackReceiver;
 use crate::cli::offline::{local_secrets, offline_app};
+use crate::cli::text::shell_quoted;
 use crate::config::{CompileMode, Config, ConfigDocument, ConfigError};
 use crate::sync;
 
@@ -200,9 +201,12 @@ impl Loaded {
         };
         let senders: Vec<(&str, &str)> = self.config.routes.iter().flat_map(senders_of).collect();
         let Some((route, sender)) = senders.first() else {
-            let route = self.config.routes.keys().next();
+            let route = self.config.routes.iter().next();
             return match route {
-                Some(route) => format!(
+                Some((route, settings)) if !settings.verify.schemes().is_empty() => format!(
+                    "only the sender can sign a sample; see `masshook preview --route {route} EVENT`"
+                ),
+                Some((route, _)) => format!(
                     "curl -d '{{}}' -H 'content-type: application/json' http://{address}/hooks/{route}"
                 ),
                 None => "add a route to the config and save it".to_owned(),
@@ -217,7 +221,7 @@ impl Loaded {
         };
         let config = match shown(&self.config_for_samples).as_str() {
             "masshook.yaml" => String::new(),
-            config => format!(" --config {config}"),
+            config => format!(" --config {}", shell_quoted(config)),
         };
         format!("masshook send {source}{config}{to}")
     }

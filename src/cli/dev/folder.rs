@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 /// The folder, in the working directory.
 pub(in crate::cli) const FOLDER: &str = "masshook-dev";
 
+/// The config in use, in the folder.
+pub(in crate::cli) const RUNNING_CONFIG: &str = "running.json";
+
 /// The config to play with.
 const STARTER: &str = include_str!("starter.yaml");
 
@@ -65,7 +68,7 @@ impl DevFolder {
 
     /// Writes the config in use: the user's, with the simulator's connections and the made-up secrets.
     pub(super) fn write_running_config(&self, text: &str) -> Result<PathBuf, String> {
-        let path = self.path.join("running.json");
+        let path = self.path.join(RUNNING_CONFIG);
         self.replace(&path, text)?;
         Ok(path)
     }

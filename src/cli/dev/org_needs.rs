@@ -33,10 +33,8 @@ pub(super) async fn org_needs(app: &App, config: &Path) -> OrgAdditions {
                 ..request
             };
             if let Ok(outcome) = app.preview_unverified(&request).await {
-                outcome
-                    .updates
-                    .iter()
-                    .for_each(|update| add(&mut needs, update));
+                let updates = outcome.into_updates();
+                updates.iter().for_each(|update| add(&mut needs, update));
             }
         }
     }

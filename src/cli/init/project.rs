@@ -50,8 +50,10 @@ impl ProjectPlan {
         let config_text = self.config_text();
         let parse = || {
             Config::parse(&config_text, CompileMode::Eager).map_err(|problems| {
+                // Only the name of the route can be wrong.
                 let problems = problems.iter().map(ToString::to_string);
-                problems.collect::<Vec<_>>().join("\n")
+                let problems = problems.collect::<Vec<_>>().join("\n");
+                format!("--route {} cannot be used: {problems}", json!(self.route))
             })
         };
         let app = offline_app(parse()?);
@@ -100,6 +102,7 @@ impl ProjectPlan {
                 .is_ok_and(|text| text.starts_with("application/json"))
         });
         let text = String::from_utf8_lossy(&delivery.body);
+        let text = self.without_proof(&text);
         let body: Option<Value> = serde_json::from_str(&text).ok().filter(|_| is_json);
         let headers: Map<String, Value> = delivery
             .headers
@@ -109,9 +112,25 @@ impl ProjectPlan {
         let whole = json!({
             "route": self.route,
             "headers": headers,
-            "body": body.clone().unwrap_or_else(|| text.as_ref().into()),
+            "body": body.clone().unwrap_or_else(|| text.as_str().into()),
         });
         body.into_iter().chain([whole]).collect()
+    }
+
+    /// The body of a sample without the signature or token of another route.
+    fn without_proof(&self, body: &str) -> String {
+        let proofs = &self.sender.template.proof_fields;
+        if proofs.is_empty() {
+            return body.to_owned();
+        }
+        if let Ok(mut fields) = serde_json::from_str::<Map<String, Value>>(body) {
+            fields.retain(|name, _| !proofs.contains(name));
+            return Value::Object(fields).to_string();
+        }
+        let fields = form_urlencoded::parse(body.as_bytes());
+        let fields = fields.filter(|(name, _)| !proofs.contains(&name.to_string()));
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(fields).finish()
     }
 
     fn config_text(&self) -> String {
@@ -152,7 +171,8 @@ impl ProjectPlan {
         let _ = write!(
             text,
             "\nroutes:\n{}  {route}:\n",
-            comment("  ", &format!("The sender calls https://…/hooks/{route}."))
+            comment("  ", &format!("The sender calls https://…/hooks/{route}.")),
+            route = yaml_key(route)
         );
         text.push_str(&self.route_text());
         text
@@ -226,6 +246,21 @@ impl ProjectPlan {
         ));
         text.push_str("    callback_url: https://ops.example.com/zoho\n");
         text
+    }
+}
+
+/// A text as a YAML key: plain if it can be nothing but a text, else quoted.
+fn yaml_key(text: &str) -> String {
+    const KEYWORDS: [&str; 8] = ["null", "true", "false", "yes", "no", "on", "off", "y"];
+    let is_plain = text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        && text != "n"
+        && !KEYWORDS.contains(&text.to_lowercase().as_str());
+    match is_plain {
+        true => text.to_owned(),
+        false => json!(text).to_string(),
     }
 }
 

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+use secrecy::SecretString;
 use serde::Deserialize;
+use webhook_verify::sample::sample;
 use webhook_verify::scheme::{PRESETS, Scheme};
+use webhook_verify::verify::{SignError, sign};
 
 /// The catalogue, compiled in.
 const CATALOGUE: &str = include_str!("senders.yaml");
@@ -31,6 +35,9 @@ pub(super) struct SenderTemplate {
     /// Whether the handshake has a verify token of its own.
     #[serde(default)]
     pub(super) handshake_secret: bool,
+    /// Fields of the sample's body that prove where it is from.
+    #[serde(default)]
+    pub(super) proof_fields: Vec<String>,
     #[serde(default)]
     pub(super) when: Vec<String>,
     pub(super) delivery_id: Option<String>,
@@ -102,6 +109,17 @@ impl Sender {
     /// Whether the sender's deliveries are verified with a secret.
     pub(super) fn needs_secret(&self) -> bool {
         self.preset.as_ref().is_none_or(Scheme::needs_secret)
+    }
+
+    /// Whether only the sender can sign its deliveries.
+    pub(super) fn needs_private_key(&self) -> bool {
+        let mut delivery = sample(&self.name, "sample-1");
+        delivery.public_url = Some("https://hooks.example.com".to_owned());
+        let key = [SecretString::from("00112233445566778899aabbccddeeff")];
+        self.preset.as_ref().is_some_and(|scheme| {
+            let signed = sign(scheme, &key, Timestamp::UNIX_EPOCH, &mut delivery);
+            matches!(signed, Err(SignError::PrivateKeyRequired(_)))
+        })
     }
 
     /// Whether the sender signs the URL that it calls.

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 
 use super::project::{Project, ProjectPlan, missing_ignores, shown};
 use super::senders::SecretsPlace;
+use crate::cli::dev::folder::{FOLDER, RUNNING_CONFIG};
 use crate::cli::secret_maker::{fits, new_secret, placeholder_key};
+use crate::cli::text::{cd_command, shell_quoted};
 use crate::config::{SecretPurpose, SecretUse};
 use crate::zoho::credentials::PLACEHOLDER;
 
@@ -18,11 +20,44 @@ const EVENT: &str = "event.json";
 const EXPECTED: &str = "expected.json";
 const IGNORE: &str = ".gitignore";
 
+/// Where a sample of the sender can be signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sample {
+    /// With the secrets of the config.
+    Signable,
+    /// With the secrets that `masshook dev` makes up, because those of the config are not on this machine yet.
+    SignableInDev,
+    /// Nowhere else: only the sender has the key.
+    OnlyBySender,
+}
+
+impl Sample {
+    fn of(plan: &ProjectPlan, project: &Project) -> Self {
+        let uses = project.config.secret_uses();
+        let is_elsewhere = |used: &SecretUse<'_>| match used.purpose {
+            SecretPurpose::Verification(_) => plan.secrets == SecretsPlace::Aws,
+            SecretPurpose::Enrolled(_) => true,
+            SecretPurpose::Credentials
+            | SecretPurpose::TokenCache
+            | SecretPurpose::ApiKey
+            | SecretPurpose::ConsoleKey
+            | SecretPurpose::CallbackSigning
+            | SecretPurpose::HandshakeToken => false,
+        };
+        match plan.sender.needs_private_key() {
+            true => Self::OnlyBySender,
+            false if uses.iter().any(is_elsewhere) => Self::SignableInDev,
+            false => Self::Signable,
+        }
+    }
+}
+
 /// What was written, and what to do next.
 pub(super) struct Written {
     folder: PathBuf,
     route: String,
     sender: String,
+    sample: Sample,
     files: Vec<String>,
     /// Secrets that were there before.
     kept: Vec<String>,
@@ -66,6 +101,7 @@ pub(super) fn write(
         folder: folder.to_owned(),
         route: plan.route.clone(),
         sender: plan.sender.name.clone(),
+        sample: Sample::of(plan, project),
         files: Vec::new(),
         kept: Vec::new(),
         to_replace: Vec::new(),
@@ -142,6 +178,10 @@ impl Written {
                 "is a placeholder: `masshook auth --client-id ID --code CODE` replaces it"
                     .to_owned(),
             ),
+            SecretPurpose::Verification(_) if self.sample == Sample::OnlyBySender => Some(format!(
+                "is a placeholder: replace it by the public key that {} shows",
+                self.sender
+            )),
             SecretPurpose::Verification(_) => Some(format!(
                 "is made up: give it to {0}, or replace it by the one that {0} shows",
                 self.sender
@@ -183,7 +223,10 @@ impl Written {
         let Some(name) = used.reference.writable_name() else {
             return;
         };
-        let create = format!("aws secretsmanager create-secret --name {name}");
+        let create = format!(
+            "aws secretsmanager create-secret --name {}",
+            shell_quoted(name)
+        );
         self.aws.push(match used.purpose {
             SecretPurpose::Credentials => "masshook auth --client-id ID --code CODE".to_owned(),
             SecretPurpose::CallbackSigning => {
@@ -205,13 +248,27 @@ impl Written {
     /// The commands that come next.
     fn next(&self) -> Vec<String> {
         let folder = shown(&self.folder);
-        let enter = (folder != ".").then(|| format!("cd {folder}"));
+        let enter = (folder != ".").then(|| cd_command(&folder));
         let commands = [
             "masshook check".to_owned(),
             "masshook dev".to_owned(),
-            format!("masshook send {}", self.route),
+            self.try_command(),
         ];
         enter.into_iter().chain(commands).collect()
+    }
+
+    /// The command that tries the route.
+    fn try_command(&self) -> String {
+        match self.sample {
+            Sample::OnlyBySender => format!("masshook preview {EVENT}"),
+            Sample::Signable => format!("masshook send {}", self.route),
+            Sample::SignableInDev => {
+                format!(
+                    "masshook send {} --config {FOLDER}/{RUNNING_CONFIG}",
+                    self.route
+                )
+            }
+        }
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -244,7 +301,13 @@ impl Written {
         lines.push("\nNext:".to_owned());
         let purposes = |command: &str| match command {
             "masshook check" => "  # check all of it",
+            "masshook dev" if self.sample == Sample::OnlyBySender => {
+                "  # run it against a simulated Zoho, which refuses samples: only the sender can sign"
+            }
             "masshook dev" => "  # run it against a simulated Zoho, then in another terminal:",
+            command if command.starts_with("masshook preview") => {
+                "  # show what the route does with the sample"
+            }
             _ => "",
         };
         let next = self.next();

@@ -80,12 +80,13 @@ fn callback_text(callback: CallbackStatus) -> &'static str {
 
 fn reason_text(job: &JobSummary) -> String {
     let missing = job.lookup.filter(|count| !count.is_complete());
-    let failure = failure_text(job);
-    match missing {
-        Some(count) if failure.is_empty() => count.to_string(),
-        Some(count) => format!("{count}; {failure}"),
-        None => failure,
-    }
+    let superseded = job.counts.superseded.filter(|count| *count > 0);
+    let parts = [
+        missing.map(|count| count.to_string()),
+        superseded.map(|count| format!("{count} left to a newer delivery")),
+        Some(failure_text(job)).filter(|text| !text.is_empty()),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn failure_text(job: &JobSummary) -> String {

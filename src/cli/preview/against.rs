@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::super::config_file::report_config_error;
 use super::super::event_file::EventFile;
 use super::super::offline::offline_app;
+use super::super::sender::no_route;
 use super::super::store_location::DATABASE_FILE;
 use super::super::terminal::{ExitStatus, print_error};
 use super::super::text::count_of;
@@ -26,6 +27,15 @@ const MAX_STORED: usize = 1_000;
 /// Entries of the log that are read at once.
 const PAGE: usize = 1_000;
 
+/// Settings of which the comparison says nothing, because they change no update request and no call.
+const NOT_COMPARED: [&str; 5] = [
+    "verification and handshakes",
+    "order_for",
+    "the settings of connections",
+    "the settings of callbacks",
+    "limits",
+];
+
 /// The comparison of one event.
 struct Compared {
     /// The file, or the id of the delivery.
@@ -40,6 +50,13 @@ pub(super) async fn run(args: &PreviewArgs, config: Config, other: &Path) -> Exi
         Ok(config) => config,
         Err(error) => return report_config_error(&error, args.output),
     };
+    let only = args.route.as_deref();
+    if let Some(name) = only
+        && !config.routes.contains_key(name)
+        && !other_config.routes.contains_key(name)
+    {
+        return args.output.usage_error(&no_route(&config, name));
+    }
     let (before, after) = (offline_app(config), offline_app(other_config));
     let mut compared = Vec::new();
     for file in &args.events {
@@ -52,7 +69,7 @@ pub(super) async fn run(args: &PreviewArgs, config: Config, other: &Path) -> Exi
         }
     }
     if let Some(folder) = &args.data {
-        match stored_deliveries(folder).await {
+        match stored_deliveries(folder, only).await {
             Ok((stored, is_complete)) => {
                 for delivery in &stored {
                     let event = ComparedEvent::Stored(delivery);
@@ -96,7 +113,10 @@ async fn compare_file(
             for event in &events {
                 let result = before.compare_with(after, ComparedEvent::Aws(event)).await;
                 match result {
-                    Ok(comparisons) => all.extend(comparisons),
+                    Ok(comparisons) => all.extend(comparisons.into_iter().filter(|one| {
+                        let only = args.route.as_ref();
+                        only.is_none_or(|only| *only == one.route)
+                    })),
                     Err(rejection) => return Ok(Err(text_of(&rejection))),
                 }
             }
@@ -116,8 +136,11 @@ fn text_of(rejection: &Rejection) -> String {
     rejection.to_string()
 }
 
-/// The stored deliveries of a data folder, dead letters first, and whether these are all.
-async fn stored_deliveries(folder: &Path) -> Result<(Vec<StoredDelivery>, bool), String> {
+/// The stored deliveries of a data folder, for all routes or one, dead letters first, and whether these are all.
+async fn stored_deliveries(
+    folder: &Path,
+    only: Option<&str>,
+) -> Result<(Vec<StoredDelivery>, bool), String> {
     let file: PathBuf = folder.join(DATABASE_FILE);
     if !file.exists() {
         return Err(format!(
@@ -126,10 +149,15 @@ async fn stored_deliveries(folder: &Path) -> Result<(Vec<StoredDelivery>, bool),
         ));
     }
     let store = SqliteStore::in_file(file);
-    read_stored(&store).await.map_err(|error| error.to_string())
+    read_stored(&store, only)
+        .await
+        .map_err(|error| error.to_string())
 }
 
-async fn read_stored(store: &dyn Deliveries) -> Result<(Vec<StoredDelivery>, bool), StoreError> {
+async fn read_stored(
+    store: &dyn Deliveries,
+    only: Option<&str>,
+) -> Result<(Vec<StoredDelivery>, bool), StoreError> {
     let letters = store.dead_letters(MAX_STORED).await?;
     let mut ids: Vec<String> = letters.into_iter().map(|letter| letter.id).collect();
     // Deliveries in progress are in the log.
@@ -152,7 +180,8 @@ async fn read_stored(store: &dyn Deliveries) -> Result<(Vec<StoredDelivery>, boo
         if !seen.insert(id.clone()) {
             continue;
         }
-        if let Some(delivery) = store.delivery(&id).await? {
+        let delivery = store.delivery(&id).await?;
+        if let Some(delivery) = delivery.filter(|one| only.is_none_or(|only| only == one.route)) {
             if stored.len() == MAX_STORED {
                 return Ok((stored, false));
             }
@@ -201,7 +230,12 @@ impl Compared {
 fn to_json(compared: &[Compared]) -> Value {
     let comparisons: Vec<Value> = compared.iter().map(Compared::to_json).collect();
     let different = compared.iter().filter(|one| one.differs()).count();
-    json!({"compared": compared.len(), "different": different, "comparisons": comparisons})
+    json!({
+        "compared": compared.len(),
+        "different": different,
+        "comparisons": comparisons,
+        "not_compared": NOT_COMPARED,
+    })
 }
 
 fn to_text(compared: &[Compared], other: &Path) -> String {
@@ -213,6 +247,7 @@ fn to_text(compared: &[Compared], other: &Path) -> String {
         _ => format!("{other} does something else with {count} of {all}"),
     };
     let texts = differing.into_iter().map(Compared::to_text);
-    let texts: Vec<String> = [head].into_iter().chain(texts).collect();
+    let note = format!("Not compared: {}", NOT_COMPARED.join(", "));
+    let texts: Vec<String> = [head].into_iter().chain(texts).chain([note]).collect();
     texts.join("\n\n")
 }

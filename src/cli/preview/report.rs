@@ -47,27 +47,20 @@ impl RoutePreview {
             response: None,
             body_note: None,
         };
-        let response = match outcome {
-            PreviewOutcome::Delivery(mapped) => {
-                return Self {
-                    delivery_id: Some(mapped.delivery_id),
-                    updates: mapped.updates,
-                    order: mapped.order,
-                    ignored: mapped.ignored,
-                    body_note: mapped.body_note,
-                    ..preview
-                };
-            }
-            PreviewOutcome::Handshake(status) => {
-                format!("a handshake of the sender, which gets the response {status}; not mapped")
-            }
-            PreviewOutcome::Subscription => {
-                "a subscription of Amazon SNS, which masshook confirms; not mapped".to_owned()
-            }
-        };
-        Self {
-            response: Some(response),
-            ..preview
+        let response = outcome.unmapped();
+        match outcome {
+            PreviewOutcome::Delivery(mapped) => Self {
+                delivery_id: Some(mapped.delivery_id),
+                updates: mapped.updates,
+                order: mapped.order,
+                ignored: mapped.ignored,
+                body_note: mapped.body_note,
+                ..preview
+            },
+            PreviewOutcome::Handshake(_) | PreviewOutcome::Subscription => Self {
+                response,
+                ..preview
+            },
         }
     }
 

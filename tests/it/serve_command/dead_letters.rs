@@ -53,6 +53,25 @@ async fn unmappable_delivery_is_replayed_after_config_fix() {
     assert_eq!(entry["event"], json!(id), "{data}");
     assert_eq!(entry["routes"][0]["difference"][0]["path"], "outcome");
 
+    assert!(compared["not_compared"].to_string().contains("order_for"));
+    let of_route = |route: &str| {
+        world.cli(&[
+            "preview",
+            "--config",
+            config,
+            "--against",
+            &draft,
+            "--route",
+            route,
+        ])
+    };
+    let route = text(&entry["routes"][0]["route"]);
+    let (code, same) = of_route(&route);
+    assert_eq!((code, &same["compared"]), (1, &compared["compared"]));
+    let (code, unknown) = of_route("nosuch");
+    assert_eq!(code, 2, "{unknown}");
+    assert!(text(&unknown["error"]).contains("there is no route `nosuch`"));
+
     // The route is fixed while the server is stopped.
     world.signal("TERM");
     world.wait_for_exit().await;
