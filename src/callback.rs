@@ -161,7 +161,7 @@ impl CallbackSender {
                     .to_owned(),
             );
         }
-        self.policy.check(url).map_err(|denied| denied.to_string())
+        self.policy.check_callback(url)
     }
 
     /// Sends a callback once, and waits up to `time` for the status of the answer, which alone decides.

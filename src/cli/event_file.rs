@@ -18,6 +18,32 @@ use crate::update::UpdateRequest;
 /// Reported for events that only wake jobs.
 const WAKE_UP_NOTE: &str = "this event wakes existing jobs, so there is nothing to plan";
 
+/// Why a file is no event for a route.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EventFileError {
+    /// It is not JSON.
+    #[error("is not JSON: {0}")]
+    NotJson(serde_json::Error),
+    /// It is a bare body, and no route is given.
+    #[error("is a bare body; name its route with --route")]
+    BareBody,
+    /// It is an event that cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+impl EventFileError {
+    /// The reason for an example, whose folder names the route.
+    fn of_example(&self) -> String {
+        match self {
+            Self::BareBody => "is a bare body, which names no route: move it and its expected.json to examples/ROUTE/, with the \
+                               name of its route"
+                .to_owned(),
+            Self::NotJson(_) | Self::Unreadable(_) => self.to_string(),
+        }
+    }
+}
+
 /// Content of an event file.
 pub(super) enum EventFile {
     /// A request for a route.
@@ -43,15 +69,14 @@ impl EventFile {
         route: Option<&str>,
         body_trigger: Trigger,
         base: Option<&BasePath>,
-    ) -> Result<Self, String> {
-        let event: &RawValue =
-            serde_json::from_str(text).map_err(|error| format!("is not JSON: {error}"))?;
+    ) -> Result<Self, EventFileError> {
+        let event: &RawValue = serde_json::from_str(text).map_err(EventFileError::NotJson)?;
         match Invocation::parse(event) {
             Ok(Invocation::UpdateRequest(request)) if route.is_none() => {
                 let request = parse_update_request(request.get().as_bytes());
                 request
                     .map(Self::UpdateRequest)
-                    .map_err(|rejection| rejection.to_string())
+                    .map_err(|rejection| EventFileError::Unreadable(rejection.to_string()))
             }
             Ok(Invocation::Delivery(arrival))
                 if route.is_none_or(|route| route == arrival.route) =>
@@ -59,7 +84,10 @@ impl EventFile {
                 let request = Box::new(arrival);
                 Ok(Self::Request(request, RequestContent::DirectEvent))
             }
-            Ok(Invocation::Http(event)) => Self::from_http(event, route, base).await,
+            Ok(Invocation::Http(event)) => {
+                let read = Self::from_http(event, route, base).await;
+                read.map_err(EventFileError::Unreadable)
+            }
             // A list is the body of a route over HTTP, or else a list of events.
             Ok(Invocation::AwsEvents(events))
                 if route.is_none()
@@ -94,7 +122,7 @@ impl EventFile {
                     });
                     Ok(Self::Request(request, RequestContent::BodyOnly))
                 }
-                None => Err("is a bare body; name its route with --route".to_owned()),
+                None => Err(EventFileError::BareBody),
             },
         }
     }
@@ -190,13 +218,14 @@ pub(super) async fn map_for_all_routes(
     let http = Trigger::Http;
     let base = app.config().base_path.as_ref();
     let event = match (EventFile::parse(text, None, http, base).await, body_route) {
-        (Err(_), Some(route)) => EventFile::parse(text, Some(route), http, base).await?,
+        (Err(_), Some(route)) => EventFile::parse(text, Some(route), http, base).await,
         (Ok(EventFile::AwsEvents(_)), Some(route)) => {
             let trigger = first_trigger(app.config(), route);
-            EventFile::parse(text, Some(route), trigger, base).await?
+            EventFile::parse(text, Some(route), trigger, base).await
         }
-        (event, _) => event?,
+        (event, _) => event,
     };
+    let event = event.map_err(|error| error.of_example())?;
     let mut previews = Vec::new();
     match event {
         EventFile::NoUpdate(why) => return Err(why),

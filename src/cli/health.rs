@@ -18,7 +18,7 @@ const MAX_ANSWER_BYTES: usize = 4 << 10;
 /// Arguments of `masshook health`.
 #[derive(Debug, Args)]
 pub(super) struct HealthArgs {
-    /// Base URL of the server.
+    /// Base URL of the server, or its `/health`.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     url: Url,
     /// Seconds after which a server without an answer counts as unhealthy.
@@ -35,7 +35,12 @@ pub(super) async fn run(args: HealthArgs) -> ExitStatus {
         timeout,
         output,
     } = args;
-    let uri = format!("{}/health", url.as_str().trim_end_matches('/'));
+    let base = url.as_str().trim_end_matches('/');
+    // The URL that `serve` prints and that probes ask is one too.
+    let uri = match base.ends_with("/health") {
+        true => base.to_owned(),
+        false => format!("{base}/health"),
+    };
     let uri: Uri = match uri.parse() {
         Ok(uri) => uri,
         Err(error) => {

@@ -121,6 +121,23 @@ impl Policy {
         }
     }
 
+    /// Checks a callback URL as [`Policy::check`] does.
+    ///
+    /// # Errors
+    /// The first rule that the URL breaks, and for this machine what allows it.
+    pub fn check_callback(&self, url: &Url) -> Result<(), String> {
+        self.check(url).map_err(|denied| {
+            let is_local = url.host().is_some_and(|host| is_this_machine(&host));
+            match is_local && !self.allow_loopback {
+                true => format!(
+                    "{denied}; for a receiver on this machine use `masshook dev`, or set `callbacks.allow_loopback: true` in \
+                     local development"
+                ),
+                false => denied.to_string(),
+            }
+        })
+    }
+
     /// Checks the rules of [`Policy::check`] that apply to every outgoing request: all but the allowed hosts and their ports.
     ///
     /// # Errors

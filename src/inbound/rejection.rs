@@ -1,6 +1,7 @@
 //! Why a request is rejected, and the HTTP status and code of each reason.
 
 mod report;
+pub mod short_id;
 
 use http::{Method, StatusCode};
 
@@ -267,7 +268,7 @@ pub enum Rejection {
         allowed: Vec<&'static str>,
     },
     /// The delivery does not exist.
-    #[error("there is no delivery `{0}`")]
+    #[error("there is no delivery `{0}`{hint}", hint = short_id::hint(.0, "dlv_"))]
     NoSuchDelivery(String),
     /// A shortened id means several entries.
     #[error("`{id}` is the beginning of several ids: {}", candidates.join(", "))]
@@ -289,7 +290,7 @@ pub enum Rejection {
         found: usize,
     },
     /// The job does not exist.
-    #[error("there is no job `{0}`")]
+    #[error("there is no job `{0}`{hint}", hint = short_id::hint(.0, "job_"))]
     NoSuchJob(String),
     /// A secret that the request needs cannot be read.
     #[error("a secret that this needs cannot be read; see the log for its name")]

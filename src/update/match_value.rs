@@ -73,7 +73,9 @@ impl MatchValue {
             | Value::Number(_)
             | Value::Array(_)
             | Value::Object(_) => {
-                node.problem(problems, "must be a string or a whole number");
+                let kind = strict_reader::kind(node.value);
+                let message = format!("must be a string or a whole number, but is {kind}");
+                node.problem(problems, message);
                 return None;
             }
         };

@@ -182,6 +182,31 @@ async fn saved_config_is_reloaded_and_a_broken_one_is_not() {
     dev.wait_for("status", |status| problems(status) == 0).await;
 }
 
+/// The simulated org has the owners that routes name, by e-mail address or by id.
+#[tokio::test]
+async fn owners_of_routes_are_users_of_the_simulated_org() {
+    let config = r#"
+connections: { default: { credentials: env:NO_CREDENTIALS_HERE } }
+routes:
+  by-email:
+    verify: { scheme: none }
+    map: '{ module: "Leads", ids: ["4876876000000333001"], owner: { email: "ann@example.com" } }'
+  by-id:
+    verify: { scheme: none }
+    map: '{ module: "Leads", ids: ["4876876000000333002"], owner: { id: "5725767000000999001" } }'
+"#;
+    let dev = Dev::start_with(Some(config));
+    for route in ["by-email", "by-id"] {
+        let id = dev.deliver(route, &json!({})).await.job_id();
+        let job = dev
+            .wait_for(&format!("jobs/{id}"), |job| {
+                ["succeeded", "failed"].contains(&job["status"].as_str().unwrap_or_default())
+            })
+            .await;
+        assert_eq!(job["status"], "succeeded", "{route}: {job:#}");
+    }
+}
+
 /// The commands that the console shows work when they are copied.
 #[tokio::test]
 async fn shown_arguments_reach_store_and_config() {
@@ -295,4 +320,41 @@ fn example_configs_start_without_their_secrets() {
         );
         assert_eq!(dev.stop("TERM").code(), Some(0), "{example}: {}", dev.log());
     }
+}
+
+/// A receiver on this machine needs no key of the config, and the sample command reads the config that allows it.
+#[tokio::test]
+async fn callback_to_this_machine_goes_where_it_points() {
+    let receiver = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", receiver.local_addr().expect("its address"));
+    let config = format!(
+        r#"
+connections: {{ default: {{ credentials: file:masshook-dev/secrets/zoho }} }}
+callbacks: {{ signing_secret: file:masshook-dev/secrets/callback }}
+routes:
+  open:
+    verify: {{ scheme: stripe, secret: file:masshook-dev/secrets/stripe }}
+    map: '{{ module: "Leads", fields: {{ Rating: "Active" }}, ids: ["4876876000000333001"] }}'
+    callback_url: {url}
+"#
+    );
+    let dev = Dev::start_with(Some(&config));
+    assert!(dev.lines[2].contains("running.json"), "{:?}", dev.lines);
+    let arguments: Vec<&str> = dev.lines[2].split_whitespace().skip(2).collect();
+    let sent = dev.run(&arguments);
+    assert!(sent.status.success(), "{sent:?}");
+    let request = tokio::task::spawn_blocking(move || {
+        use std::io::Read as _;
+        let (mut stream, _) = receiver.accept().expect("a callback");
+        let mut start = [0; 6];
+        stream.read_exact(&mut start).expect("a request");
+        start
+    });
+    let request = tokio::time::timeout(std::time::Duration::from_secs(60), request);
+    let request = request.await.expect("a callback").expect("read");
+    assert_eq!(&request, b"POST /");
+    // Elsewhere the message names the cure.
+    let check = dev.run(&["check", "--skip-secrets"]);
+    let error = String::from_utf8_lossy(&check.stderr).into_owned();
+    assert!(error.contains("callbacks.allow_loopback: true"), "{error}");
 }

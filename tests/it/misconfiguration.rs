@@ -327,7 +327,12 @@ async fn invalid_match_values_are_rejected_with_pointer() {
         (json!("ü".repeat(5 << 10)), "5120 characters"),
         (json!("a\u{0}b"), "control character"),
         (json!(""), "empty"),
-        (json!({"a": 1}), "string"),
+        (
+            json!({"a": 1}),
+            "must be a string or a whole number, but is an object",
+        ),
+        (json!(null), "but is null"),
+        (json!(1.5), "but is a fractional number"),
     ] {
         let wanted = json!({"field": "Email", "values": ["a@example.com", value]});
         let body =

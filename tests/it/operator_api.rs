@@ -272,6 +272,13 @@ async fn log_shows_what_became_of_each_delivery() {
     // The beginning of an id is enough.
     let short = operator.get(&format!("/deliveries/{}", &id[..14])).await;
     assert_eq!(short.body["id"], shown["id"]);
+    let too_short = operator.get(&format!("/deliveries/{}", &id[..8])).await;
+    let message = too_short.body["detail"].to_string();
+    let hint = "the beginning of an id needs 6 characters after `dlv_`";
+    assert!(
+        too_short.status == 404 && message.contains(hint),
+        "{message}"
+    );
     assert!(!shown.to_string().contains("sha256="), "{shown}");
     let groups = operator.get("/dead-letters").await.body;
     assert_eq!(groups["groups"][0]["code"], "not_mappable");

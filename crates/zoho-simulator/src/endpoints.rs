@@ -92,7 +92,7 @@ pub(crate) fn handle(
         Endpoint::Upsert(module) => upsert::post(state, module, &request.body, now),
         Endpoint::Apis => organization::apis(org, request, faults),
         Endpoint::Org => Ok(organization::org(faults)),
-        Endpoint::Users => organization::users(request, faults),
+        Endpoint::Users => organization::users(org, request, faults),
         Endpoint::Token
         | Endpoint::TokenAlias
         | Endpoint::Revoke

@@ -48,7 +48,7 @@ use tokio::task::JoinHandle;
 
 use crate::data_center::{DataCenter, DataCenterHost};
 use crate::org::CrmOrg;
-pub use crate::org::additions::{ModuleAdditions, OrgAdditions};
+pub use crate::org::additions::{ModuleAdditions, OrgAdditions, UserAddition};
 pub use crate::settings::Settings;
 use crate::state::State;
 pub use crate::time_source::TimeSource;

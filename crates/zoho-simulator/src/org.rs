@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::endpoint::known;
 use crate::org::module::Module;
 use crate::org::schema::{MAX_RECORDS, MODULES};
+use crate::org::users::{CrmUser, USERS};
 use crate::response::{ApiResponse, EndpointResult};
 
 /// The data of the org.
@@ -26,6 +27,8 @@ pub(crate) struct CrmOrg {
     pub(crate) modules: Vec<Module>,
     /// Whether every number that could be an id is the id of a record.
     any_record_id: bool,
+    /// The users, the one for whom tokens act first.
+    pub(crate) users: Vec<&'static CrmUser>,
 }
 
 impl CrmOrg {
@@ -56,6 +59,7 @@ impl CrmOrg {
         Ok(Self {
             modules,
             any_record_id: false,
+            users: USERS.iter().collect(),
         })
     }
 

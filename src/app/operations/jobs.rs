@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::clock::{Clock, after};
 use crate::inbound::rejection::Rejection;
+use crate::inbound::rejection::short_id::MIN_ID_PREFIX;
 use crate::job::{CallbackStatus, Job, JobId, JobStatus};
 use crate::store::{AddResult, Claim, Store, StoreError};
 use crate::sync::lock;
@@ -17,9 +18,6 @@ use crate::wakeup::{WakeUp, WakeUps};
 
 /// How long a redelivery holds the lease of its job.
 const LEASE_DURATION: Duration = Duration::from_secs(30);
-
-/// The fewest characters of a shortened id, after its prefix.
-const MIN_PREFIX: usize = 6;
 
 /// The number of candidates that an ambiguous id names.
 const CANDIDATES: usize = 5;
@@ -297,7 +295,7 @@ where
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
     let whole = format!("{prefix}{rest}");
-    if !is_id || rest.len() < MIN_PREFIX {
+    if !is_id || rest.len() < MIN_ID_PREFIX {
         // Too short for a search; it may be a whole id all the same.
         return Ok(Some(text.to_owned()).filter(|_| is_id && text.starts_with(prefix)));
     }

@@ -167,7 +167,7 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "jobs show",
         &[(
             "Show a job by the beginning of its id",
-            "masshook jobs show job_4f2a",
+            "masshook jobs show job_4f2a9c",
         )],
     ),
     (
@@ -175,7 +175,7 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             (
                 "Follow a job, and exit with its result",
-                "masshook jobs watch job_4f2a",
+                "masshook jobs watch job_4f2a9c",
             ),
             ("Follow all jobs", "masshook jobs watch"),
         ],
@@ -183,7 +183,7 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     (
         "jobs replay",
         &[
-            ("Run a failed job again", "masshook jobs replay job_4f2a"),
+            ("Run a failed job again", "masshook jobs replay job_4f2a9c"),
             (
                 "Run all jobs again that failed with a code",
                 "masshook jobs replay --all --status failed --code NOT_ALLOWED",
@@ -195,7 +195,7 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             (
                 "Send the callback of a job again",
-                "masshook jobs redeliver job_4f2a",
+                "masshook jobs redeliver job_4f2a9c",
             ),
             (
                 "Send all callbacks again that could not be delivered",
@@ -217,7 +217,7 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "deliveries show",
         &[(
             "Show a delivery as received",
-            "masshook deliveries show dlv_9c1e",
+            "masshook deliveries show dlv_9c1e07",
         )],
     ),
     (
@@ -225,7 +225,7 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             (
                 "Map a dead letter again with the current config",
-                "masshook deliveries replay dlv_9c1e",
+                "masshook deliveries replay dlv_9c1e07",
             ),
             (
                 "Map all dead letters of a route again",
@@ -237,7 +237,7 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "deliveries discard",
         &[(
             "Delete a dead letter",
-            "masshook deliveries discard dlv_9c1e",
+            "masshook deliveries discard dlv_9c1e07",
         )],
     ),
     (

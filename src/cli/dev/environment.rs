@@ -101,10 +101,15 @@ impl DevEnvironment {
         let text = std::fs::read_to_string(&self.config_path)
             .map_err(|error| one(format!("{}: {error}", shown(&self.config_path))))?;
         let path = self.config_path.clone();
-        let (config, document) = tokio::task::spawn_blocking(move || parse(&text, &path))
+        let parsed = tokio::task::spawn_blocking(move || parse(&text, &path))
             .await
             .map_err(|error| one(error.to_string()))?
             .map_err(|problems| self.located(problems))?;
+        let ParsedConfig {
+            config,
+            document,
+            is_usable_elsewhere,
+        } = parsed;
         let app = offline_app(config);
         let usable: BTreeMap<String, bool> = app
             .check_secrets(SecretScope::Local)
@@ -134,12 +139,12 @@ impl DevEnvironment {
             .map_err(|problems| self.located(problems))?;
         config.callbacks.receiver = Some(self.receiver_url.clone());
         self.expect_signatures(&config).await;
-        let is_own = secrets.made.iter().all(|reference| {
+        let has_own_secrets = secrets.made.iter().all(|reference| {
             reference.starts_with("file:") && secrets.references.get(reference) == Some(reference)
         });
         Ok(Loaded {
-            notes: notes(&secrets, is_own),
-            config_for_samples: match is_own {
+            notes: notes(&secrets, has_own_secrets),
+            config_for_samples: match has_own_secrets && is_usable_elsewhere {
                 true => self.config_path.clone(),
                 false => path,
             },
@@ -169,10 +174,24 @@ impl DevEnvironment {
     }
 }
 
-fn parse(text: &str, path: &Path) -> Result<(Config, Value), Vec<strict_reader::Problem>> {
+/// The user's config with loopback allowed.
+struct ParsedConfig {
+    config: Config,
+    document: Value,
+    /// Whether other commands can read the file: it needs no callbacks to this machine, or allows them itself.
+    is_usable_elsewhere: bool,
+}
+
+fn parse(text: &str, path: &Path) -> Result<ParsedConfig, Vec<strict_reader::Problem>> {
     let document = ConfigDocument::parse(text)?.in_folder_of(path);
+    let is_usable_elsewhere = document.read(CompileMode::Lazy).is_ok();
+    let document = document.with_loopback_callbacks();
     let config = document.read(CompileMode::Eager)?;
-    Ok((config, document.into_value()))
+    Ok(ParsedConfig {
+        config,
+        document: document.into_value(),
+        is_usable_elsewhere,
+    })
 }
 
 fn notes(secrets: &MadeSecrets, is_own: bool) -> Vec<String> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use http::HeaderMap;
 use serde_json::Value;
 use webhook_verify::sample::sample;
-use zoho_simulator::OrgAdditions;
+use zoho_simulator::{OrgAdditions, UserAddition};
 
 use crate::app::App;
 use crate::cli::check::examples::{ExampleResult, examples_beside};
@@ -52,6 +52,12 @@ pub(super) async fn org_needs(app: &App, config: &Path) -> OrgAdditions {
 fn add(needs: &mut OrgAdditions, update: &UpdateRequest) {
     let request = update.to_json();
     let module = needs.modules.entry(update.module.to_string()).or_default();
+    let owner = &request["owner"];
+    let user = match (owner["id"].as_str(), owner["email"].as_str()) {
+        (Some(id), _) => Some(UserAddition::Id(id.to_owned())),
+        (None, email) => email.map(|email| UserAddition::Email(email.to_owned())),
+    };
+    needs.users.extend(user);
     let matched = &request["match"];
     let set = [&request["fields"], &matched["create"]].map(Value::as_object);
     for (field, value) in set.into_iter().flatten().flatten() {
@@ -94,7 +100,7 @@ mod tests {
             json!({"module": "Shop_Orders", "fields": {"State": "new"}, "match": {
                 "field": "Number", "values": ["A1"], "on_none": "create", "create": {"Total": 7},
             }}),
-            json!({"module": "Shop_Orders", "fields": {"State": "paid"}, "cvid": "5725767000003000064"}),
+            json!({"module": "Shop_Orders", "fields": {"State": "paid"}, "cvid": "5725767000003000064", "owner": {"email": "ann@example.com"}}),
             json!({"module": "Shop_Orders", "fields": {"State": "sent"}, "view": "Open orders"}),
         ] {
             add(
@@ -102,6 +108,10 @@ mod tests {
                 &UpdateRequest::parse(&request).expect("a request"),
             );
         }
+        assert_eq!(
+            needs.users,
+            [UserAddition::Email("ann@example.com".to_owned())]
+        );
         let leads = &needs.modules["Leads"];
         assert_eq!(leads.fields["Lead_Source"], [Value::from("Newsletter")]);
         assert_eq!(leads.matched, [("Email".to_owned(), Value::from("a@b.c"))]);

@@ -269,7 +269,9 @@ fn next_steps(job: &Job, replay: Option<&JobId>, arguments: &str) -> Vec<String>
         JobStatus::Failed | JobStatus::PartiallySucceeded
     );
     if is_failed && replay.is_none() {
-        steps.push(format!("  masshook jobs replay {id}{arguments}"));
+        steps.push(format!(
+            "  masshook jobs replay {id}{arguments}   # with its original mapping; only the event, sent again, is mapped again"
+        ));
     }
     if callback == Some(CallbackStatus::Undeliverable) {
         steps.push(format!("  masshook jobs redeliver {id}{arguments}"));

@@ -144,8 +144,8 @@ fn read_callback_url(
         return None;
     };
     if let Some(callbacks) = callbacks {
-        if let Err(denied) = callbacks.policy().check(&url) {
-            node.problem(problems, denied.to_string());
+        if let Err(denied) = callbacks.policy().check_callback(&url) {
+            node.problem(problems, denied);
         }
         if callbacks.signing_secret.is_empty() {
             node.problem(

@@ -167,6 +167,25 @@ async fn examples_are_compared_with_expected_json() {
     assert_eq!(bench.world.count("token").await, 0);
 }
 
+#[tokio::test]
+async fn bare_body_of_several_routes_names_its_folder() {
+    let bench = Bench::new().await;
+    bench.configure("", MAP);
+    let config =
+        std::fs::read_to_string(bench.folder.path().join("masshook.yaml")).expect("a config");
+    let second = format!("{config}\n  second: {{ verify: {{ scheme: none }}, map: '.' }}\n");
+    std::fs::write(bench.folder.path().join("masshook.yaml"), second).expect("written");
+    bench.write("event.json", &json!({"some": "body"}));
+    let (code, document) = bench.check(&["--skip-secrets"]).await;
+    assert_eq!(code, Some(1), "{document:#}");
+    let message = document["examples"].to_string();
+    assert!(
+        message.contains("move it and its expected.json to examples/ROUTE/"),
+        "{message}"
+    );
+    assert!(!message.contains("--route"), "{message}");
+}
+
 #[test]
 fn every_example_route_passes_check() {
     let folder = repo_path("examples/routes");

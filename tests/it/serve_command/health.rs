@@ -15,15 +15,18 @@ fn health(arguments: &[&str]) -> Output {
 #[tokio::test]
 async fn running_server_is_healthy() {
     let world = Harness::new().served().start().await;
-    let url = world.url("");
-    let output = tokio::task::spawn_blocking(move || health(&["--url", &url, "--json"])).await;
-    let output = output.expect("no panic");
-    assert!(output.status.success(), "{output:?}");
-    let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(
-        (&answer["healthy"], &answer["status"]),
-        (&json!(true), &json!(200))
-    );
+    // The URL of the server, and that of its health.
+    for path in ["", "/health", "/health/"] {
+        let url = world.url(path);
+        let output = tokio::task::spawn_blocking(move || health(&["--url", &url, "--json"])).await;
+        let output = output.expect("no panic");
+        assert!(output.status.success(), "{output:?}");
+        let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(
+            (&answer["healthy"], &answer["status"]),
+            (&json!(true), &json!(200))
+        );
+    }
 }
 
 #[test]

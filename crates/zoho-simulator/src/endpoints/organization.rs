@@ -48,11 +48,15 @@ pub(crate) fn org(faults: &Faults) -> ApiResponse {
 }
 
 /// `GET users`: those of a type, page by page.
-pub(crate) fn users(request: &Request, faults: &Faults) -> EndpointResult<ApiResponse> {
+pub(crate) fn users(
+    org: &CrmOrg,
+    request: &Request,
+    faults: &Faults,
+) -> EndpointResult<ApiResponse> {
     let kind = request.parameter("type").filter(|kind| !kind.is_empty());
     let kind = kind.unwrap_or("AllUsers");
     let mut users: Vec<Value> = Vec::new();
-    for user in &USERS {
+    for user in &org.users {
         match user.is_of_type(kind) {
             Some(true) => users.push(user.json()),
             Some(false) => {}

@@ -32,6 +32,7 @@ pub(super) fn change(
     now: Timestamp,
 ) -> EndpointResult<ApiResponse> {
     let faults = &state.faults;
+    let users = state.org.users.clone();
     let module = state.org.require_module_mut(module)?;
     check_module(module)?;
     let body = request_body::parse_object(body)?;
@@ -48,7 +49,7 @@ pub(super) fn change(
     {
         return reject(ApiResponse::wrong_type("notify", "$.notify", "boolean"));
     }
-    let owner = read_owner(&body, faults)?;
+    let owner = read_owner(&body, &users, faults)?;
     let Some(ids) = body.get("ids") else {
         return reject(missing("ids"));
     };
@@ -93,6 +94,7 @@ pub(super) fn schedule(
     now: Timestamp,
 ) -> EndpointResult<ApiResponse> {
     let faults = &state.faults;
+    let users = state.org.users.clone();
     let module = state.org.require_module(module)?;
     check_module(module)?;
     let body = request_body::parse_object(body)?;
@@ -100,7 +102,7 @@ pub(super) fn schedule(
         return reject(ApiResponse::not_simulated(json!({"api_name": "criteria"})));
     }
     check_known_keys(&body, &["cvid", "owner", "territory"], faults)?;
-    let owner = read_owner(&body, faults)?;
+    let owner = read_owner(&body, &users, faults)?;
     let Some(cvid) = body.get("cvid") else {
         return reject(missing("cvid"));
     };
@@ -179,7 +181,11 @@ fn missing(key: &str) -> ApiResponse {
 }
 
 /// Reads the new owner, who must be an active user.
-fn read_owner(body: &Map<String, Value>, faults: &Faults) -> EndpointResult<&'static CrmUser> {
+fn read_owner(
+    body: &Map<String, Value>,
+    users: &[&'static CrmUser],
+    faults: &Faults,
+) -> EndpointResult<&'static CrmUser> {
     let owner = match body.get("owner") {
         None => return reject(missing("owner")),
         Some(Value::Object(owner)) => owner,
@@ -196,7 +202,7 @@ fn read_owner(body: &Map<String, Value>, faults: &Faults) -> EndpointResult<&'st
         let message = "cannot assign the records to this user";
         return reject(ApiResponse::error(403, "CANNOT_ASSIGN", json!({}), message));
     }
-    let user = CrmUser::find(&id);
+    let user = users.iter().copied().find(|user| user.id == id);
     let status = user.map_or("not_crm_user", |user| user.status);
     match user.filter(|user| user.status == "active") {
         Some(user) => Ok(user),

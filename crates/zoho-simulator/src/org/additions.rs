@@ -8,6 +8,7 @@ use crate::org::CrmOrg;
 use crate::org::field::{Field, FieldType};
 use crate::org::module::Module;
 use crate::org::schema::{CUSTOM_FIELDS, MAX_RECORDS, MODULES, Schema};
+use crate::org::users::CrmUser;
 use crate::org::views::View;
 
 /// The number of records of an added module.
@@ -16,13 +17,27 @@ const RECORDS: u64 = 40;
 /// Modules that can be added: each has a range of record ids.
 const MAX_MODULES: usize = 200;
 
+/// The most users of an org.
+const MAX_USERS: usize = 200;
+
 /// What an org needs besides the seeded data, so that updates which a test or a demonstration makes can succeed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OrgAdditions {
     /// Whether every number of 10 to 19 digits is the id of a record in every module.
     pub any_record_id: bool,
+    /// Active users, by id, by e-mail address or both.
+    pub users: Vec<UserAddition>,
     /// The modules, by API name. One that the org does not have is added as a custom module.
     pub modules: BTreeMap<String, ModuleAdditions>,
+}
+
+/// An active user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserAddition {
+    /// By id.
+    Id(String),
+    /// By e-mail address.
+    Email(String),
 }
 
 /// What a module needs besides its seeded data.
@@ -50,6 +65,9 @@ impl CrmOrg {
     /// Adds to the org. What it has already stays as it is.
     pub(crate) fn extend(&mut self, additions: &OrgAdditions) {
         self.any_record_id |= additions.any_record_id;
+        for user in &additions.users {
+            self.add_user(user);
+        }
         for (name, needed) in &additions.modules {
             if self.module(name).is_none() && !self.add_module(name) {
                 continue;
@@ -64,6 +82,28 @@ impl CrmOrg {
         for module in &mut self.modules {
             module.any_record_id = self.any_record_id;
         }
+    }
+
+    fn add_user(&mut self, wanted: &UserAddition) {
+        let is_known = self.users.iter().any(|user| match wanted {
+            UserAddition::Id(id) => user.id == id,
+            UserAddition::Email(email) => user.email.eq_ignore_ascii_case(email),
+        });
+        if is_known || self.users.len() >= MAX_USERS {
+            return;
+        }
+        let number = self.users.len() + 1;
+        let (id, email) = match wanted {
+            UserAddition::Id(id) => (id.clone(), format!("user.{number}@example.com")),
+            UserAddition::Email(email) => (format!("5725767000000412{number:03}"), email.clone()),
+        };
+        let user = CrmUser {
+            id: leaked(&id),
+            name: leaked(&format!("Added User{number}")),
+            email: leaked(&email),
+            status: "active",
+        };
+        self.users.push(Box::leak(Box::new(user)));
     }
 
     fn add_module(&mut self, name: &str) -> bool {
@@ -208,6 +248,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::org::users::USERS;
 
     fn additions() -> OrgAdditions {
         let leads = ModuleAdditions {
@@ -227,6 +268,11 @@ mod tests {
         };
         OrgAdditions {
             any_record_id: true,
+            users: vec![
+                UserAddition::Email("ann@example.com".to_owned()),
+                UserAddition::Email("Alan.Sales@example.com".to_owned()),
+                UserAddition::Id("5725767000000999001".to_owned()),
+            ],
             modules: [
                 ("Leads".to_owned(), leads),
                 ("Shop_Orders".to_owned(), orders),
@@ -261,6 +307,12 @@ mod tests {
                 .count(),
             1
         );
+        let added: Vec<&str> = org.users[USERS.len()..]
+            .iter()
+            .map(|user| user.email)
+            .collect();
+        assert_eq!(added, ["ann@example.com", "user.6@example.com"]);
+        assert_eq!(org.users[USERS.len() + 1].id, "5725767000000999001");
         let orders = org.module("Shop_Orders").unwrap();
         assert!(orders.schema.custom && orders.schema.field("State").is_some());
     }

@@ -14,7 +14,7 @@ pub(crate) struct CrmUser {
     pub(crate) status: &'static str,
 }
 
-pub(crate) const USERS: [CrmUser; 4] = [
+pub(crate) static USERS: [CrmUser; 4] = [
     CrmUser {
         id: USER_ID,
         name: USER_NAME,
@@ -42,11 +42,6 @@ pub(crate) const USERS: [CrmUser; 4] = [
 ];
 
 impl CrmUser {
-    /// The user with this id.
-    pub(crate) fn find(id: &str) -> Option<&'static Self> {
-        USERS.iter().find(|user| user.id == id)
-    }
-
     /// The user in an `Owner` field.
     pub(crate) fn reference(&self) -> Value {
         json!({"name": self.name, "id": self.id, "email": self.email})
