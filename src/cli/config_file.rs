@@ -29,6 +29,13 @@ impl ConfigFile {
         self.path.as_deref().map(config_arguments)
     }
 
+    /// The file of the command line, else one that is more likely than the usual places.
+    pub(super) fn or(&self, path: PathBuf) -> Self {
+        Self {
+            path: self.path.clone().or(Some(path)),
+        }
+    }
+
     /// The path of the file.
     pub(super) fn path(&self) -> Result<PathBuf, ConfigError> {
         self.path.clone().map_or_else(Config::locate, Ok)

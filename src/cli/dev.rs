@@ -57,7 +57,7 @@ pub(super) struct DevArgs {
     #[arg(long, value_name = "ADDR")]
     console: Option<SocketAddr>,
     /// Form of the log lines on stderr.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
 }
 
@@ -128,6 +128,7 @@ async fn start_in(
         .map_err(|problems| NotStarted::Config(problems.join("\n")))?;
     let listener = bind(args.listen, LISTEN).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
+    environment.folder().write_address(address)?;
     let console = bind_console(args.console, &loaded.config).await?;
 
     let limits = ServerLimits::for_process(None);

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use serde_json::{Map, Value, json};
 
 use super::config_file::report_config_error;
+use super::dev::folder::RunningDev;
 use super::sample_delivery::SampleDelivery;
 use super::sender::SenderArgs;
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_json, print_line};
@@ -24,11 +25,31 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 pub(super) struct SendArgs {
     #[command(flatten)]
     sender: SenderArgs,
-    /// URL of the server or API; `/hooks/{route}` is appended unless its path contains `/hooks/`.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = parse_endpoint)]
-    to: Uri,
+    /// URL of the server or API; `/hooks/{route}` is appended unless its path contains `/hooks/`. Default: the server of
+    /// `masshook dev` if it runs in this folder, with its config, else http://127.0.0.1:8080.
+    #[arg(long, value_name = "URL", value_parser = parse_endpoint)]
+    to: Option<Uri>,
     #[command(flatten)]
     output: OutputFormat,
+}
+
+/// The address of `masshook serve`, unless it has another one.
+const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:8080";
+
+impl SendArgs {
+    /// Where to send. Without `--to`, a running `masshook dev` also provides the config.
+    fn endpoint(&mut self) -> Result<Uri, String> {
+        if let Some(to) = &self.to {
+            return Ok(to.clone());
+        }
+        match RunningDev::find() {
+            Some(dev) => {
+                self.sender.config = self.sender.config.or(dev.config);
+                parse_endpoint(&format!("http://{}", dev.address))
+            }
+            None => parse_endpoint(DEFAULT_ENDPOINT),
+        }
+    }
 }
 
 /// Parses an absolute HTTP URL.
@@ -42,14 +63,14 @@ fn parse_endpoint(text: &str) -> Result<Uri, String> {
 }
 
 /// Runs the command.
-pub(super) async fn run(args: SendArgs) -> ExitStatus {
+pub(super) async fn run(mut args: SendArgs) -> ExitStatus {
     let output = args.output;
+    let to = match args.endpoint() {
+        Ok(to) => to,
+        Err(why) => return output.usage_error(&why),
+    };
     // Not in `parse_endpoint`, whose errors show the value.
-    if args
-        .to
-        .authority()
-        .is_some_and(|all| all.as_str().contains('@'))
-    {
+    if to.authority().is_some_and(|all| all.as_str().contains('@')) {
         return output.usage_error("--to must not contain a user name or password");
     }
     let config = match args.sender.config.load() {
@@ -58,7 +79,7 @@ pub(super) async fn run(args: SendArgs) -> ExitStatus {
     };
     let prepared = args.sender.sign_sample(&config).await;
     let prepared = prepared.and_then(|sample| {
-        let request = build_request(&sample, &args.to)?;
+        let request = build_request(&sample, &to)?;
         Ok((sample, request))
     });
     let (sample, request) = match prepared {

@@ -37,7 +37,7 @@ use crate::telemetry::LogFormat;
 use crate::wakeup::LocalWakeUps;
 
 /// The file in the data folder that a running server locks.
-const LOCK_FILE: &str = "masshook.lock";
+pub(super) const LOCK_FILE: &str = "masshook.lock";
 
 /// Arguments of `masshook serve`.
 #[derive(Debug, Args)]
@@ -56,7 +56,7 @@ pub(super) struct ServeArgs {
     #[command(flatten)]
     console: ConsoleArgs,
     /// Form of the log lines on stderr.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
     /// Exit at a fail point; for tests.
     #[cfg(feature = "failpoints")]

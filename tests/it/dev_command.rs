@@ -322,7 +322,7 @@ fn example_configs_start_without_their_secrets() {
     }
 }
 
-/// A receiver on this machine needs no key of the config, and the sample command reads the config that allows it.
+/// A receiver on this machine needs no key of the config, and `masshook send` reads the config that allows it.
 #[tokio::test]
 async fn callback_to_this_machine_goes_where_it_points() {
     let receiver = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -339,7 +339,7 @@ routes:
 "#
     );
     let dev = Dev::start_with(Some(&config));
-    assert!(dev.lines[2].contains("running.json"), "{:?}", dev.lines);
+    assert_eq!(dev.lines[2], "sample   masshook send stripe");
     let arguments: Vec<&str> = dev.lines[2].split_whitespace().skip(2).collect();
     let sent = dev.run(&arguments);
     assert!(sent.status.success(), "{sent:?}");
@@ -357,4 +357,35 @@ routes:
     let check = dev.run(&["check", "--skip-secrets"]);
     let error = String::from_utf8_lossy(&check.stderr).into_owned();
     assert!(error.contains("callbacks.allow_loopback: true"), "{error}");
+}
+
+/// `masshook send` needs neither an address nor a config where `masshook dev` runs.
+#[tokio::test]
+async fn send_finds_the_running_dev() {
+    let config = "connections: { default: { credentials: ssm:/zoho } }\nroutes:\n  \
+        shop: { verify: { scheme: shopify, secret: ssm:/shop }, map: '{module: \"Leads\", fields: {City: \"Bonn\"}, ids: [\"5725767000003000064\"]}' }\n";
+    let mut dev = Dev::start_with(Some(config));
+    let send = ["send", "--json"];
+    let sent = dev.run(&send);
+    assert!(sent.status.success(), "{sent:?}");
+    let sent: Value = serde_json::from_slice(&sent.stdout).expect("JSON");
+    assert_eq!(sent["answer"]["status"], 202, "{sent:#}");
+    let url = sent["sent"]["url"].as_str().expect("a URL");
+    assert_eq!(url, format!("{}/hooks/shop", dev.server));
+    // The flags win.
+    let elsewhere = dev.run(&[
+        "send",
+        "--json",
+        "--to",
+        "http://127.0.0.1:1",
+        "--config",
+        "masshook-dev/running.json",
+    ]);
+    let said = String::from_utf8_lossy(&elsewhere.stdout).into_owned();
+    assert!(said.contains("http://127.0.0.1:1/hooks/shop"), "{said}");
+    // Its address is of no use once it has ended.
+    dev.stop("INT");
+    let sent = dev.run(&[&send[..], &["--config", "masshook-dev/running.json"]].concat());
+    let said = String::from_utf8_lossy(&sent.stdout).into_owned();
+    assert!(said.contains("http://127.0.0.1:8080/hooks/shop"), "{said}");
 }

@@ -133,7 +133,11 @@ impl Dev {
         command.args(["dev", "--listen", "127.0.0.1:0"]);
         command.current_dir(folder).env_clear().stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = command.spawn().expect("masshook");
+        let mut dev = Self {
+            process: command.spawn().expect("masshook"),
+            url: String::new(),
+        };
+        let process = &mut dev.process;
         let (sender, receiver) = std::sync::mpsc::channel();
         let streams: [Box<dyn std::io::Read + Send>; 2] = [
             Box::new(process.stdout.take().expect("an output")),
@@ -153,10 +157,10 @@ impl Dev {
         loop {
             let line = receiver.recv_timeout(std::time::Duration::from_secs(60));
             let line = line.unwrap_or_else(|_| panic!("dev says no address: {said}"));
-            if let Some((_, address)) = line.split_once("--to ") {
-                let url = address.split_whitespace().next().unwrap_or_default();
-                let url = url.to_owned();
-                return Self { process, url };
+            let hooks = line.strip_prefix("hooks ").map(str::trim_start);
+            if let Some((url, _)) = hooks.and_then(|hooks| hooks.split_once("/hooks/")) {
+                url.clone_into(&mut dev.url);
+                return dev;
             }
             said.push_str(&line);
             said.push('\n');

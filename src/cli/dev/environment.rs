@@ -19,7 +19,6 @@ use super::org_needs::org_needs;
 use crate::app::{SecretScope, SecretState};
 use crate::cli::callback_receiver::CallbackReceiver;
 use crate::cli::offline::{local_secrets, offline_app};
-use crate::cli::text::shell_quoted;
 use crate::config::{CompileMode, Config, ConfigDocument, ConfigError};
 use crate::sync;
 
@@ -39,14 +38,14 @@ pub(super) struct Loaded {
     pub(super) config: Config,
     /// What was adapted, for the log.
     pub(super) notes: Vec<String>,
-    /// The file from which `masshook send` signs samples.
-    config_for_samples: PathBuf,
+    /// The file with which other commands do the same as the server.
+    config_for_commands: PathBuf,
 }
 
 impl Loaded {
     /// The file with which other commands do the same as the server.
     pub(super) fn config_for_commands(&self) -> &Path {
-        &self.config_for_samples
+        &self.config_for_commands
     }
 }
 
@@ -85,6 +84,11 @@ impl DevEnvironment {
             receiver_url: receiver.url().clone(),
             receiver_secrets: receiver.secrets(),
         })
+    }
+
+    /// The folder of this command.
+    pub(super) fn folder(&self) -> &DevFolder {
+        &self.folder
     }
 
     /// The user's config file.
@@ -144,7 +148,7 @@ impl DevEnvironment {
         });
         Ok(Loaded {
             notes: notes(&secrets, has_own_secrets),
-            config_for_samples: match has_own_secrets && is_usable_elsewhere {
+            config_for_commands: match has_own_secrets && is_usable_elsewhere {
                 true => self.config_path.clone(),
                 false => path,
             },
@@ -212,12 +216,8 @@ fn notes(secrets: &MadeSecrets, is_own: bool) -> Vec<String> {
 }
 
 impl Loaded {
-    /// The command that sends a sample to a server at this address.
+    /// The command that sends a sample to the server, whose address `masshook send` finds.
     pub(super) fn sample_command(&self, address: SocketAddr) -> String {
-        let to = match address.port() == super::LISTEN.port() {
-            true => String::new(),
-            false => format!(" --to http://{address}"),
-        };
         let senders: Vec<(&str, &str)> = self.config.routes.iter().flat_map(senders_of).collect();
         let Some((route, sender)) = senders.first() else {
             let route = self.config.routes.iter().next();
@@ -238,11 +238,7 @@ impl Loaded {
             (_, true) => (*sender).to_owned(),
             (_, false) => format!("{sender} --route {route}"),
         };
-        let config = match shown(&self.config_for_samples).as_str() {
-            "masshook.yaml" => String::new(),
-            config => format!(" --config {}", shell_quoted(config)),
-        };
-        format!("masshook send {source}{config}{to}")
+        format!("masshook send {source}")
     }
 }
 

@@ -1,15 +1,24 @@
 //! The folder of `masshook dev`: a config to play with, made-up secrets, jobs.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+use crate::cli::serve::LOCK_FILE;
 
 /// The folder, in the working directory.
 pub(in crate::cli) const FOLDER: &str = "masshook-dev";
 
 /// The config in use, in the folder.
 pub(in crate::cli) const RUNNING_CONFIG: &str = "running.json";
+
+/// The folder of the jobs, in the folder.
+const DATA: &str = "data";
+
+/// The address of the server, in the folder.
+const ADDRESS: &str = "address";
 
 /// The config to play with.
 const STARTER: &str = include_str!("starter.yaml");
@@ -51,7 +60,16 @@ impl DevFolder {
 
     /// The folder of the jobs.
     pub(super) fn data(&self) -> PathBuf {
-        self.path.join("data")
+        self.path.join(DATA)
+    }
+
+    /// Writes the address of the server, for commands in the same working directory.
+    pub(super) fn write_address(&self, mut address: SocketAddr) -> Result<(), String> {
+        // Every address of the machine is also this one.
+        if address.ip().is_unspecified() {
+            address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        self.replace(&self.path.join(ADDRESS), &address.to_string())
     }
 
     fn secrets(&self) -> PathBuf {
@@ -103,6 +121,28 @@ impl DevFolder {
             Ok(())
         };
         written().map_err(|error| format!("{}: {error}", path.display()))
+    }
+}
+
+/// The server of a `masshook dev` that runs in this working directory.
+pub(in crate::cli) struct RunningDev {
+    pub(in crate::cli) address: SocketAddr,
+    /// The config in use.
+    pub(in crate::cli) config: PathBuf,
+}
+
+impl RunningDev {
+    /// Finds it. `None` if none runs here.
+    pub(in crate::cli) fn find() -> Option<Self> {
+        let folder = Path::new(FOLDER);
+        // The address of one that has ended may still be there. Its lock is not.
+        let lock = File::open(folder.join(DATA).join(LOCK_FILE)).ok()?;
+        let is_held = matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock));
+        let address = std::fs::read_to_string(folder.join(ADDRESS)).ok()?;
+        is_held.then_some(Self {
+            address: address.parse().ok()?,
+            config: folder.join(RUNNING_CONFIG),
+        })
     }
 }
 
