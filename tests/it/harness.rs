@@ -22,6 +22,7 @@ mod rie;
 mod self_tests;
 mod served;
 mod server_and_lambda;
+pub(crate) mod shown_output;
 mod tools;
 mod world;
 mod zoho;
