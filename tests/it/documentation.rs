@@ -5,6 +5,7 @@ mod blocks;
 mod body_limits;
 mod commands;
 mod configs;
+mod excerpts;
 mod facts;
 mod links;
 mod outputs;

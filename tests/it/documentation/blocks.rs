@@ -72,12 +72,12 @@ pub(super) fn blocks_of_pages(language: &str) -> Vec<Block> {
 
 /// The languages of blocks, each with a test that runs or parses them.
 const LANGUAGES: [&str; 11] = [
-    "sh",         // commands.rs; of docs/getting-started.md also first_route.rs
+    "sh",         // commands.rs; docs/getting-started.md in first_route.rs
     "console",    // outputs.rs
     "yaml",       // configs.rs; signature_recipes.rs
     "json",       // requests.rs
     "jq",         // recipes.rs
-    "text",       // excerpts of output, which differ each time
+    "text",       // excerpts.rs; docs/getting-started.md in first_route.rs
     "javascript", // receivers.rs
     "python",     // receivers.rs
     "go",         // receivers.rs
