@@ -1,6 +1,8 @@
 //! The commands as one tree: their groups in the help, and the examples of each.
 
 mod examples;
+#[cfg(test)]
+mod reference;
 
 use std::fmt::Write as _;
 

@@ -57,30 +57,20 @@ fn command_and_flags(line: &str) -> (Vec<String>, Vec<String>) {
     (commands, flags.map(str::to_owned).collect())
 }
 
-/// The rows of the table of commands.
-fn uses_in_table() -> Vec<String> {
+/// The commands that docs/commands.md describes, such as `init`.
+fn described_commands() -> BTreeSet<String> {
     let page = text("docs/commands.md");
-    let rows = page.split("| `masshook ").skip(1);
-    let rows = rows.filter_map(|row| row.split_once("` |").map(|(used, _)| used.to_owned()));
-    // A row may name two commands.
-    let uses: Vec<String> = rows
-        .flat_map(|used| {
-            let parts = used.split("`, `masshook ").map(str::to_owned);
-            parts.collect::<Vec<_>>()
-        })
-        .collect();
-    assert!(uses.len() > 5);
-    uses
+    let headings = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("## `masshook "));
+    headings
+        .map(|rest| rest.trim_end_matches('`').to_owned())
+        .collect()
 }
 
 #[test]
 fn documented_commands_and_flags_exist() {
     let mut helps = Helps::default();
-    let mut in_table = BTreeSet::new();
-    for used in uses_in_table() {
-        in_table.extend(used.split_whitespace().next().map(str::to_owned));
-        helps.check("docs/commands.md", &used);
-    }
     let mut count = 0;
     for block in blocks_of_pages("sh") {
         let code = block.code.replace("\\\n", " ");
@@ -99,7 +89,7 @@ fn documented_commands_and_flags_exist() {
     assert!(count > 25, "{count}");
     let all = help("");
     let there: BTreeSet<String> = commands_of_help(&all);
-    assert_eq!(in_table, there, "the table of docs/commands.md");
+    assert_eq!(described_commands(), there, "docs/commands.md");
 }
 
 /// The commands that the program's help lists, in one group or several, without `help` itself.
@@ -172,7 +162,7 @@ fn files_in_documented_commands_exist() {
         }
         check_examples(&page, &mut count);
     }
-    assert!(count > 20, "{count}");
+    assert!(count > 15, "{count}");
 }
 
 /// `cargo run --example NAME` and `cargo test NAME` name what exists.
