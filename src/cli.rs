@@ -33,6 +33,7 @@ mod serve;
 mod signals;
 mod simulate;
 mod store_location;
+mod styled;
 mod table;
 mod terminal;
 mod text;

@@ -14,6 +14,8 @@ use self::grant::{data_center_finding, exchange_code, scope_findings, verify_cli
 use super::config_file::{ConfigFile, report_config_error};
 use super::finding::{Finding, Severity, json_list, none_bad, text_lines};
 use super::scopes::scope_string;
+use super::styled::{StyledText, Tone};
+use super::table::fitted;
 use super::terminal::{ExitStatus, OutputFormat, print_error};
 use super::zoho_client::zoho_client;
 use crate::aws::secrets::SecretsManager;
@@ -124,10 +126,12 @@ async fn authorize(args: AuthArgs, config: &Config) -> Result<ExitStatus, String
     }
     let ok = none_bad(&findings);
     let accounts = connection.accounts();
-    let lines = text_lines(&findings).join("\n");
+    let mut text = StyledText::default();
+    text.push(Tone::Heading, format!("connection {name}, {accounts}"));
+    text.append(text_lines(&findings));
     args.output.print(
         &json!({"ok": ok, "connection": name, "findings": json_list(&findings)}),
-        &format!("connection {name}, {accounts}\n{lines}"),
+        text,
     );
     Ok(ExitStatus::from_success(ok))
 }
@@ -153,13 +157,17 @@ fn print_scopes(scopes: &[Scope], output: OutputFormat) {
     };
     let lines = scopes.iter().map(|scope| {
         let need = if scope.needed { "needed" } else { "optional" };
-        format!("  {need:<9} {:<34} {}", scope.name, scope.what_for)
+        format!(
+            "  {need:<9} {:<34} {}",
+            scope.name,
+            fitted(scope.what_for, 47)
+        )
     });
     let lines: Vec<String> = lines.collect();
     let joined = scope_string(scopes);
     output.print(
         &json!({"scope": joined, "needed": names(true), "optional": names(false)}),
-        &format!("{joined}\n\n{}", lines.join("\n")),
+        format!("{joined}\n\n{}", lines.join("\n")),
     );
 }
 

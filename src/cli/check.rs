@@ -17,6 +17,7 @@ use super::config_file::{ConfigFile, report_config_error};
 use super::finding::{Finding, Severity, json_list, none_bad, text_lines};
 use super::init::file_mode;
 use super::offline::{app_without_jobs, offline_app};
+use super::styled::{StyledText, Tone};
 use super::terminal::{ExitStatus, OutputFormat};
 use super::text::count_of;
 use crate::app::{SecretCheck, SecretScope, SecretState};
@@ -91,7 +92,7 @@ pub(super) async fn run(args: CheckArgs) -> ExitStatus {
         examples: examples.iter().map(ExampleResult::finding).collect(),
         connections: args.live.then_some(connections),
     };
-    output.print(&report.to_json(), &report.to_text());
+    output.print(&report.to_json(), report.to_text());
     ExitStatus::from_success(report.is_ok())
 }
 
@@ -160,16 +161,17 @@ impl CheckReport<'_> {
         document
     }
 
-    fn to_text(&self) -> String {
+    fn to_text(&self) -> StyledText {
         let routes = self.config.routes.iter();
         let routes: Vec<Finding> = routes
             .map(|(name, route)| Finding::new(name, Severity::Ok, route.verify.to_string()))
             .collect();
-        let mut lines = Vec::new();
+        let mut text = StyledText::default();
         let mut section = |heading: String, findings: &[Finding]| {
             if !findings.is_empty() {
-                lines.push(heading);
-                lines.extend(text_lines(findings));
+                text.push(Tone::Heading, heading);
+                text.append(text_lines(findings));
+                text.push_plain("\n");
             }
         };
         section("routes".to_owned(), &routes);
@@ -179,13 +181,16 @@ impl CheckReport<'_> {
             let accounts = self.config.connections[*name].accounts();
             section(format!("connection {name}, {accounts}"), findings);
         }
-        lines.push(format!(
-            "{}: {}, {}, {}",
-            if self.is_ok() { "ok" } else { "not ok" },
+        match self.is_ok() {
+            true => text.push(Tone::Good, "ok"),
+            false => text.push(Tone::Bad, "not ok"),
+        }
+        text.push_plain(format!(
+            ": {}, {}, {}",
             count_of(routes.len(), "route"),
             count_of(self.examples.len(), "example"),
             count_of(self.config.connections.len(), "connection"),
         ));
-        lines.join("\n")
+        text
     }
 }

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::terminal::{ExitStatus, print_json, print_line};
+use super::styled::{StyledText, Tone};
+use super::table::fitted;
+use super::terminal::{ExitStatus, print_json, print_line, print_styled};
 use crate::app::{App, Condition, ConditionResult, Explanation, ExpressionResult, RequestContent};
 use crate::inbound::InboundRequest;
 
@@ -43,7 +45,7 @@ pub(super) async fn run(
             let widths = explanations.iter().map(|one| one.route.chars().count());
             let width = widths.max().unwrap_or_default();
             for explanation in explanations {
-                print_line(&route_text(explanation, width));
+                print_styled(&route_text(explanation, width));
             }
         }
     }
@@ -71,9 +73,12 @@ pub(super) fn print_note(note: &str, json: bool) {
     }
 }
 
-fn route_text(explanation: &Explanation, width: usize) -> String {
+fn route_text(explanation: &Explanation, width: usize) -> StyledText {
     let first = explanation.first_false();
-    let name = format!("{:<width$}", explanation.route);
+    let mut text = StyledText::default();
+    text.push(Tone::Heading, &*explanation.route);
+    let gap = width.saturating_sub(explanation.route.chars().count()) + 2;
+    text.push_plain(" ".repeat(gap));
     // Most routes have nothing to do with an event. One line is enough for them.
     if let Some(result) = first
         && matches!(
@@ -82,28 +87,35 @@ fn route_text(explanation: &Explanation, width: usize) -> String {
         )
     {
         let condition = result.condition.as_str();
-        return format!("{name}  ignored ({condition}): {}", result.found);
+        let verdict = format!("ignored ({condition}): {}", result.found);
+        text.push_plain(fitted(&verdict, width + 2));
+        return text;
     }
-    let verdict = first.map_or_else(
-        || "accepts it".to_owned(),
-        |result| match result.condition == Condition::Delivery {
-            true => "answers it without mapping it".to_owned(),
-            false => format!("ignored ({})", result.condition.as_str()),
-        },
-    );
-    let mut lines = vec![format!("{name}  {verdict}")];
+    match first {
+        None => text.push(Tone::Good, "accepts it"),
+        Some(result) if result.condition == Condition::Delivery => {
+            text.push_plain("answers it without mapping it");
+        }
+        Some(result) => text.push_plain(format!("ignored ({})", result.condition.as_str())),
+    }
     for result in &explanation.conditions {
-        let word = match result.met {
-            Some(true) => "ok",
-            Some(false) => "FALSE",
-            None => "note",
+        let (tone, word) = match result.met {
+            Some(true) => (Tone::Good, "ok"),
+            Some(false) => (Tone::Bad, "FALSE"),
+            None => (Tone::Doubtful, "note"),
         };
+        text.push_plain("\n  ");
+        text.push(tone, word);
         let condition = result.condition.as_str();
-        lines.push(format!("  {word:<5} {condition:<9}  {}", result.found));
+        let gap = 6 - word.len();
+        let found = fitted(&result.found, INDENT);
+        text.push_plain(format!("{:gap$}{condition:<9}  {found}", ""));
         let details = result.details.iter().flat_map(|details| details.lines());
-        lines.extend(details.map(|line| format!("{:INDENT$}{line}", "")));
+        for line in details {
+            text.push_plain(format!("\n{:INDENT$}{line}", ""));
+        }
     }
-    lines.join("\n")
+    text
 }
 
 fn route_json(explanation: &Explanation) -> Value {

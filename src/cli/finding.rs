@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::styled::{StyledText, Tone};
 use super::table::terminal_width;
 use super::text::wrapped;
 use crate::zoho;
@@ -23,6 +24,14 @@ impl Severity {
             Self::Ok => "ok",
             Self::Note => "note",
             Self::Bad => "BAD",
+        }
+    }
+
+    fn tone(self) -> Tone {
+        match self {
+            Self::Ok => Tone::Good,
+            Self::Note => Tone::Doubtful,
+            Self::Bad => Tone::Bad,
         }
     }
 }
@@ -71,34 +80,37 @@ pub(super) fn none_bad<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> b
     findings.all(|finding| finding.severity != Severity::Bad)
 }
 
-/// The findings as aligned lines.
-pub(super) fn text_lines(findings: &[Finding]) -> Vec<String> {
+/// The findings as aligned lines, each behind a line end.
+pub(super) fn text_lines(findings: &[Finding]) -> StyledText {
     const MIN_WIDTH: usize = 14;
     const BELOW: usize = 8;
     let widths = findings.iter().map(|finding| finding.check.chars().count());
     let width = widths.max().unwrap_or_default().max(MIN_WIDTH);
     let columns = terminal_width();
-    let line = |finding: &Finding| {
-        let Finding {
-            check,
-            severity,
-            message,
-        } = finding;
-        let line = format!("  {:<5} {check:<width$} ", severity.as_str());
+    let mut text = StyledText::default();
+    for finding in findings {
+        let (severity, message) = (finding.severity, &finding.message);
+        text.push_plain("\n  ");
+        text.push(severity.tone(), severity.as_str());
+        let word = severity.as_str();
+        let line = format!(
+            "{:gap$}{:<width$} ",
+            "",
+            finding.check,
+            gap = 6 - word.len()
+        );
+        let indent = 2 + word.len() + line.chars().count();
         // On a terminal a long message continues in its column, or below a long name.
-        match columns {
-            Some(columns) if line.chars().count() <= columns / 2 => {
-                let indent = line.chars().count();
-                line + &wrapped(message, columns, indent)
-            }
+        text.push_plain(match columns {
+            Some(columns) if indent <= columns / 2 => line + &wrapped(message, columns, indent),
             Some(columns) => {
                 let message = wrapped(message, columns, BELOW);
                 format!("{}\n{:BELOW$}{message}", line.trim_end(), "")
             }
             None => line + message,
-        }
-    };
-    findings.iter().map(line).collect()
+        });
+    }
+    text
 }
 
 /// The findings as a JSON array.

@@ -50,7 +50,7 @@ pub(super) async fn run(args: InitArgs) -> ExitStatus {
     let output = args.output;
     match start(args).await {
         Ok(written) => {
-            output.print(&written.to_json(), &written.to_text());
+            output.print(&written.to_json(), written.to_text());
             ExitStatus::Success
         }
         Err(why) => output.usage_error(&why),

@@ -315,7 +315,7 @@ mod tests {
         };
         let output = bulk_output(&result, "replayed");
         assert_eq!(output.exit, ExitStatus::Success);
-        insta::assert_snapshot!(output.text, @r"
+        insta::assert_snapshot!(output.text.rendered(false), @r"
         replayed 1, skipped 3, failed 0
           skipped job_3: is queued
           skipped 2, such as job_1: is running
@@ -333,6 +333,11 @@ mod tests {
         };
         let output = bulk_output(&result, "replayed");
         assert_eq!(output.exit, ExitStatus::Negative);
-        assert!(output.text.contains("failed dlv_1: it cannot be mapped"));
+        assert!(
+            output
+                .text
+                .rendered(false)
+                .contains("failed dlv_1: it cannot be mapped")
+        );
     }
 }

@@ -118,7 +118,7 @@ async fn preview_event(
         }
     };
     match &preview {
-        Ok(preview) => output.print(&preview.to_json(), &preview.to_text()),
+        Ok(preview) => output.print(&preview.to_json(), preview.to_text()),
         Err(rejection) => print_refusal(rejection, output),
     }
     ExitStatus::from_success(is_accepted(&preview))

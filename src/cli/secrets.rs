@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::config_file::{ConfigFile, report_config_error};
 use super::offline::{app_without_jobs, no_secrets};
 use super::secret_maker::new_secret;
-use super::table::{table, terminal_width};
+use super::styled::Tone;
+use super::table::{Cell, fitted, table, terminal_width};
 use super::terminal::{ExitStatus, OutputFormat};
 use super::text::{count_of, shell_quoted};
 use crate::app::{SecretCheck, SecretScope, SecretState};
@@ -94,9 +95,9 @@ async fn list(config: Config, live: bool, output: OutputFormat) -> ExitStatus {
         .collect();
     let ok = rows.iter().all(|row| row.state() != "bad");
     let secrets: Vec<Value> = rows.iter().map(SecretRow::to_json).collect();
-    let cells: Vec<[String; 4]> = rows.iter().map(SecretRow::cells).collect();
-    let text = match cells.is_empty() {
-        true => "The config needs no secrets.".to_owned(),
+    let cells: Vec<[Cell; 4]> = rows.iter().map(SecretRow::cells).collect();
+    let mut text = match cells.is_empty() {
+        true => "The config needs no secrets.".into(),
         false => table(
             ["STATE", "FOR", "SECRET", "USED BY"],
             &cells,
@@ -104,9 +105,14 @@ async fn list(config: Config, live: bool, output: OutputFormat) -> ExitStatus {
         ),
     };
     let problems = rows.iter().filter(|row| row.state() != "ok");
-    let problems = problems.map(|row| format!("\n{}: {}", row.state(), row.check));
-    let text = text + &problems.collect::<String>();
-    output.print(&json!({"ok": ok, "secrets": secrets}), &text);
+    for row in problems {
+        let state = row.state();
+        let message = fitted(&format!("{state}: {}", row.check), 0);
+        text.push_plain("\n");
+        text.push(row.tone(), state);
+        text.push_plain(&message[state.len()..]);
+    }
+    output.print(&json!({"ok": ok, "secrets": secrets}), text);
     ExitStatus::from_success(ok)
 }
 
@@ -127,17 +133,24 @@ impl SecretRow {
         }
     }
 
-    fn cells(&self) -> [String; 4] {
-        let (purpose, check) = (self.purpose.to_owned(), &self.check);
-        let reference = match check.reference.as_str() {
-            "" => "-".to_owned(),
-            reference => reference.to_owned(),
+    fn tone(&self) -> Tone {
+        match self.state() {
+            "ok" => Tone::Good,
+            "bad" => Tone::Bad,
+            _ => Tone::Doubtful,
+        }
+    }
+
+    fn cells(&self) -> [Cell; 4] {
+        let reference = match self.check.reference.as_str() {
+            "" => "-",
+            reference => reference,
         };
         [
-            self.state().to_owned(),
-            purpose,
-            reference,
-            check.at.clone(),
+            Cell::toned(self.tone(), self.state()),
+            self.purpose.into(),
+            reference.into(),
+            self.check.at.as_str().into(),
         ]
     }
 
@@ -189,7 +202,7 @@ async fn make(config: &Config, output: OutputFormat) -> ExitStatus {
         .iter()
         .filter(|(_, made)| matches!(made, Made::Written));
     lines.push(format!("made {}", count_of(made.count() as u64, "secret")));
-    output.print(&json!({"ok": ok, "secrets": entries}), &lines.join("\n"));
+    output.print(&json!({"ok": ok, "secrets": entries}), lines.join("\n"));
     ExitStatus::from_success(ok)
 }
 

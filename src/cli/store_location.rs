@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::styled::StyledText;
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_json};
 use super::text::shell_quoted;
 use crate::app::operations::JobOperations;
@@ -166,16 +167,16 @@ impl From<Rejection> for StoreCommandError {
 /// Output of a command that ran.
 pub(super) struct CommandOutput {
     pub(super) document: Value,
-    pub(super) text: String,
+    pub(super) text: StyledText,
     pub(super) exit: ExitStatus,
 }
 
 impl CommandOutput {
     /// Output of a command that did what it was asked for.
-    pub(super) fn new(document: Value, text: String) -> Self {
+    pub(super) fn new(document: Value, text: impl Into<StyledText>) -> Self {
         Self {
             document,
-            text,
+            text: text.into(),
             exit: ExitStatus::Success,
         }
     }
@@ -192,7 +193,7 @@ pub(super) fn report(
             text,
             exit,
         }) => {
-            output.print(&document, &text);
+            output.print(&document, text);
             exit
         }
         Err(StoreCommandError::NoStore) => {

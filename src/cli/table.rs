@@ -1,66 +1,153 @@
-//! Tables on the terminal: headers, aligned columns, and a last column that is cut to the width of the terminal.
+//! Tables on the terminal: headers, aligned columns, and a last column that breaks between words where the terminal ends.
 
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd;
 
 use jiff::Timestamp;
 
-use super::text::truncated;
+use super::styled::{StyledText, Tone};
+use super::text::{truncated, wrapped};
 use crate::printable::single_line;
 
 /// The widest column but the last.
 const MAX_COLUMN: usize = 36;
 
-/// The narrowest last column.
-const MIN_LAST: usize = 20;
+/// The narrowest column but the last, if the terminal is too narrow for all of them.
+const MIN_COLUMN: usize = 12;
+
+/// The narrowest last column in which a text breaks. In less space, a long text is in lines of its own below its row.
+const MIN_LAST: usize = 30;
+
+/// The columns before such a line.
+const BELOW: usize = 4;
 
 /// The space between two columns.
 const GAP: &str = "  ";
 
+/// A cell of a table.
+#[derive(Clone, Debug)]
+pub(super) struct Cell {
+    text: String,
+    tone: Tone,
+}
+
+impl Cell {
+    /// A cell with a tone.
+    pub(super) fn toned(tone: Tone, text: &str) -> Self {
+        Self {
+            text: single_line(text).into_owned(),
+            tone,
+        }
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::toned(Tone::Plain, text)
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        text.as_str().into()
+    }
+}
+
 /// Formats rows under their headers. `width` is that of the terminal; without it nothing is cut but long columns.
 pub(super) fn table<const N: usize>(
     headers: [&str; N],
-    rows: &[[String; N]],
+    rows: &[[Cell; N]],
     width: Option<usize>,
-) -> String {
-    let cell = |text: &str| single_line(text).into_owned();
-    let rows: Vec<[String; N]> = rows
-        .iter()
-        .map(|row| std::array::from_fn(|column| cell(&row[column])))
-        .collect();
-    let widths: [usize; N] = std::array::from_fn(|column| {
-        let widths = rows.iter().map(|row| row[column].chars().count());
-        let widest = widths.max().unwrap_or_default();
-        widest.min(MAX_COLUMN).max(headers[column].len())
-    });
-    let before_last: usize = widths
-        .iter()
-        .take(N - 1)
-        .map(|width| width + GAP.len())
-        .sum();
-    let last = width.map(|width| width.saturating_sub(before_last).max(MIN_LAST));
-    let line = |cells: [&str; N]| {
-        let cells = cells.iter().enumerate().map(|(column, text)| {
-            let is_last = column == N - 1;
-            match (is_last, last) {
-                (true, Some(last)) => cut(text, last),
-                (true, None) => (*text).to_owned(),
-                (false, _) => format!(
-                    "{:<width$}",
-                    cut(text, widths[column]),
-                    width = widths[column]
-                ),
-            }
+) -> StyledText {
+    let layout = Layout::of(headers, rows, width);
+    let mut text = StyledText::default();
+    let headers = headers.map(|header| Cell::toned(Tone::Heading, header));
+    layout.add_row(&headers, &mut text);
+    for row in rows {
+        text.push_plain("\n");
+        layout.add_row(row, &mut text);
+    }
+    text
+}
+
+/// The widths of the columns.
+struct Layout {
+    /// Those of all columns but the last.
+    widths: Vec<usize>,
+    /// The space of the last column, on a terminal.
+    last: Option<usize>,
+    /// The width of the terminal.
+    width: Option<usize>,
+}
+
+impl Layout {
+    fn of<const N: usize>(headers: [&str; N], rows: &[[Cell; N]], width: Option<usize>) -> Self {
+        let columns = 0..N - 1;
+        let widths = columns.map(|column| {
+            let widths = rows.iter().map(|row| row[column].text.chars().count());
+            let widest = widths.max().unwrap_or_default();
+            widest.min(MAX_COLUMN).max(headers[column].len())
         });
-        let cells: Vec<String> = cells.collect();
-        cells.join(GAP).trim_end().to_owned()
-    };
-    let mut lines = vec![line(headers)];
-    lines.extend(
-        rows.iter()
-            .map(|row| line(row.each_ref().map(String::as_str))),
-    );
-    lines.join("\n")
+        let mut widths: Vec<usize> = widths.collect();
+        let total = |widths: &[usize]| widths.iter().map(|width| width + GAP.len()).sum::<usize>();
+        // On a narrow terminal the widest columns are cut first.
+        while let Some(width) = width
+            && total(&widths) > width
+            && let Some(widest) = widths.iter_mut().max()
+            && *widest > MIN_COLUMN
+        {
+            *widest -= 1;
+        }
+        Self {
+            last: width.map(|width| width.saturating_sub(total(&widths))),
+            widths,
+            width,
+        }
+    }
+
+    fn add_row(&self, cells: &[Cell], text: &mut StyledText) {
+        let Some((last, cells)) = cells.split_last() else {
+            return;
+        };
+        let indent: usize = self.widths.iter().map(|width| width + GAP.len()).sum();
+        // Spaces at the end of a line are left out.
+        let mut spaces = 0;
+        for (cell, width) in cells.iter().zip(&self.widths) {
+            let shown = cut(&cell.text, *width);
+            let rest = width.saturating_sub(shown.chars().count()) + GAP.len();
+            if !shown.is_empty() {
+                text.push_plain(" ".repeat(std::mem::take(&mut spaces)));
+                text.push(cell.tone, shown);
+            }
+            spaces += rest;
+        }
+        if last.text.is_empty() {
+            return;
+        }
+        let (before, shown) = match (self.last, self.width) {
+            (Some(space), Some(width)) if !fits(&last.text, space) => {
+                let shown = wrapped(&last.text, width.saturating_sub(BELOW), 0);
+                let margin = " ".repeat(BELOW);
+                let shown = shown.replace('\n', &format!("\n{margin}"));
+                (format!("\n{margin}"), shown)
+            }
+            (Some(space), _) => {
+                let shown = wrapped(&last.text, space, 0);
+                let shown = shown.replace('\n', &format!("\n{}", " ".repeat(indent)));
+                (" ".repeat(spaces), shown)
+            }
+            (None, _) => (" ".repeat(spaces), last.text.clone()),
+        };
+        text.push_plain(before);
+        text.push(last.tone, shown);
+    }
+}
+
+/// Whether a text stays in the last column: in one line, or broken between words if the space is for more than a word.
+fn fits(text: &str, space: usize) -> bool {
+    let widest = text.split_whitespace().map(|word| word.chars().count());
+    let is_breakable = space >= MIN_LAST && widest.max().unwrap_or_default() <= space;
+    text.chars().count() <= space || is_breakable
 }
 
 /// At most `width` characters, with an ellipsis if some are missing.
@@ -75,6 +162,15 @@ fn cut(text: &str, width: usize) -> String {
 pub(super) fn terminal_width() -> Option<usize> {
     let stdout = std::io::stdout();
     stdout.is_terminal().then(|| width_of(&stdout)).flatten()
+}
+
+/// A text whose lines break between words where the terminal ends, if stdout is one. It begins at column `indent`, and so do
+/// its other lines.
+pub(super) fn fitted(text: &str, indent: usize) -> String {
+    match terminal_width() {
+        Some(width) => wrapped(text, width, indent),
+        None => text.to_owned(),
+    }
 }
 
 /// The width of a terminal.
@@ -130,21 +226,57 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn rows() -> [[Cell; 3]; 3] {
+        let row = |id: &str, status: &str, reason: &str| {
+            [id.into(), Cell::toned(Tone::Bad, status), reason.into()]
+        };
+        [
+            row(
+                "job_1",
+                "failed",
+                "FIELD_UNKNOWN: Leads has no field `Lead_Sauce`; did you mean `Lead_Source`?",
+            ),
+            row("job_22", "running", ""),
+            row("job_3", "failed", "short"),
+        ]
+    }
+
     #[test]
-    fn last_column_is_cut_to_width() {
-        let rows = [
-            [
-                "job_1".to_owned(),
-                "a reason that is rather long for it".to_owned(),
-            ],
-            ["job_22".to_owned(), "short".to_owned()],
-        ];
-        let text = table(["ID", "REASON"], &rows, Some(30));
-        insta::assert_snapshot!(text, @r"
-        ID      REASON
-        job_1   a reason that is rath…
-        job_22  short
+    fn last_column_breaks_between_words() {
+        let text = table(["ID", "STATUS", "REASON"], &rows(), Some(60));
+        insta::assert_snapshot!(text.rendered(false), @r"
+        ID      STATUS   REASON
+        job_1   failed   FIELD_UNKNOWN: Leads has no field
+                         `Lead_Sauce`; did you mean `Lead_Source`?
+        job_22  running
+        job_3   failed   short
         ");
+        for width in 24..120 {
+            let text = table(["ID", "STATUS", "REASON"], &rows(), Some(width)).rendered(false);
+            let is_wide = |line: &&str| line.chars().count() > width;
+            assert_eq!(text.lines().find(is_wide), None, "{width}");
+            assert!(text.lines().all(|line| line == line.trim_end()), "{text}");
+        }
+    }
+
+    #[test]
+    fn long_text_is_below_its_row_on_narrow_terminals() {
+        let text = table(["ID", "STATUS", "REASON"], &rows(), Some(40));
+        insta::assert_snapshot!(text.rendered(false), @r"
+        ID      STATUS   REASON
+        job_1   failed
+            FIELD_UNKNOWN: Leads has no field
+            `Lead_Sauce`; did you mean
+            `Lead_Source`?
+        job_22  running
+        job_3   failed   short
+        ");
+    }
+
+    #[test]
+    fn nothing_is_broken_without_a_terminal() {
+        let text = table(["ID", "STATUS", "REASON"], &rows(), None);
+        assert_eq!(text.rendered(false).lines().count(), 4);
     }
 
     #[test]

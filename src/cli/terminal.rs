@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::styled::{StyledText, has_colors};
 use super::table::width_of;
 use super::text::wrapped;
 use crate::printable::{json as json_text, multi_line};
@@ -53,10 +54,10 @@ pub(super) struct OutputFormat {
 
 impl OutputFormat {
     /// Prints the document or the text, as requested.
-    pub(super) fn print(self, document: &Value, text: &str) {
+    pub(super) fn print(self, document: &Value, text: impl Into<StyledText>) {
         match self.json {
             true => print_json(document),
-            false => print_line(text),
+            false => print_styled(&text.into()),
         }
     }
 
@@ -90,6 +91,11 @@ pub(super) fn listen_error(address: SocketAddr, flag: &str, error: &io::Error) -
         Some((_, advice)) => format!("cannot listen on {address}: {advice} {flag}"),
         None => format!("cannot listen on {address}: {error}"),
     }
+}
+
+/// Prints lines to stdout, with colours if it is a terminal that shows them.
+pub(super) fn print_styled(text: &StyledText) {
+    write_stdout(&text.rendered(has_colors()));
 }
 
 /// Prints lines to stdout. Control characters other than line ends are escaped, because much of what is printed comes from
@@ -143,7 +149,7 @@ pub(super) fn print_error(text: &str) {
 }
 
 /// A text without the numbers that Rust appends to errors of the operating system: `(os error 2)`.
-fn without_error_numbers(text: &str) -> String {
+pub(super) fn without_error_numbers(text: &str) -> String {
     let mut parts = text.split(" (os error ");
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {

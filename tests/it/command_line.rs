@@ -3,6 +3,8 @@
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
+use crate::harness::{Harness, form};
+
 /// Runs masshook in a folder, as on a terminal of this width as far as help is concerned.
 fn masshook(columns: usize, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_masshook"));
@@ -176,6 +178,7 @@ fn messages_break_between_words_on_a_terminal() {
         terminal.wait().expect("its end");
         assert!(lines.len() > 1, "{command}: {lines:#?}");
         for line in &lines {
+            let line = without_colours(line);
             // A word alone may be longer.
             let is_word = !line.trim().contains(' ');
             assert!(
@@ -244,5 +247,130 @@ fn passwords_in_urls_are_not_shown() {
         let said = String::from_utf8_lossy(&said);
         assert!(said.contains(shown), "{said}");
         assert!(!said.contains("hunter2") && !said.contains("ada"), "{said}");
+    }
+}
+
+/// What a command prints on a terminal, with these variables besides `PATH`.
+fn printed_on_terminal(
+    folder: &std::path::Path,
+    columns: usize,
+    variables: &[(&str, &str)],
+    command: &str,
+) -> String {
+    let program = env!("CARGO_BIN_EXE_masshook");
+    let command = format!("stty cols {columns}; exec {program} {command}");
+    let variables = variables
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
+    let mut terminal = Command::new("bash");
+    terminal.args([
+        "-c",
+        "exec env -i \"PATH=$PATH\" SHELL=/bin/sh \"$@\"",
+        "bash",
+    ]);
+    terminal
+        .args(variables)
+        .args(["script", "-q", "-e", "-c", &command, "/dev/null"]);
+    terminal.current_dir(folder).stdin(Stdio::null());
+    let output = terminal.output().expect("script");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn colours_are_for_terminals_only() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_masshook"));
+        command
+            .args(arguments)
+            .current_dir(folder.path())
+            .env_clear();
+        let output = command.envs(variables.iter().copied()).output();
+        String::from_utf8(output.expect("it runs").stdout).expect("text")
+    };
+    run(&["init", "--sender", "stripe"], &[]);
+    std::fs::remove_file(folder.path().join("secrets/stripe")).expect("removed");
+    let colours = ["\u{1b}[32mok", "\u{1b}[33m", "\u{1b}[1m\u{1b}[31m"];
+    for command in ["check", "secrets"] {
+        let printed =
+            printed_on_terminal(folder.path(), 80, &[("TERM", "xterm-256color")], command);
+        for colour in colours {
+            assert!(printed.contains(colour), "{command}: {printed:?}");
+        }
+        for without in [
+            &[("TERM", "dumb")][..],
+            &[("TERM", "xterm"), ("NO_COLOR", "1")],
+            &[],
+        ] {
+            let printed = printed_on_terminal(folder.path(), 80, without, command);
+            assert!(printed.contains("ok"), "{printed}");
+            assert!(
+                !printed.contains('\u{1b}'),
+                "{command} {without:?}: {printed:?}"
+            );
+        }
+        let piped = run(&[command], &[("TERM", "xterm-256color")]);
+        assert!(
+            piped.contains("ok") && !piped.contains('\u{1b}'),
+            "{piped:?}"
+        );
+        let forced = run(&[command], &[("CLICOLOR_FORCE", "1")]);
+        assert!(forced.contains(colours[0]), "{forced:?}");
+    }
+}
+
+/// A text without the codes of colours.
+fn without_colours(text: &str) -> String {
+    let mut parts = text.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    let rest = parts.map(|part| part.split_once('m').map_or("", |(_, rest)| rest));
+    first + &rest.collect::<String>()
+}
+
+// The simulated Zoho answers while the commands run.
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_fit_the_terminal() {
+    let served = Harness::new().served().start().await;
+    let jobs = [
+        served.submit(&form("e1", &[served.lead(0)])).await,
+        served
+            .submit(&form("e2", &["999999999999999999".to_owned()]))
+            .await,
+    ];
+    for ids in &jobs {
+        served
+            .wait_until(&ids[0], |job| !job["finished_at"].is_null())
+            .await;
+    }
+    let refused = served
+        .request("POST", "/hooks/form", Some(&serde_json::json!({})))
+        .await;
+    assert_eq!(refused.expect("an answer").status, 422);
+    let terminal = [("TERM", "xterm-256color")];
+    for (list, words) in [
+        (
+            "jobs list",
+            ["\u{1b}[32msucceeded", "\u{1b}[31mfailed", "INVALID_DATA"],
+        ),
+        (
+            "deliveries list",
+            [
+                "\u{1b}[32maccepted",
+                "\u{1b}[31mdead letter",
+                "not_mappable",
+            ],
+        ),
+    ] {
+        let command = format!("{list} --data {}", served.data().display());
+        for columns in [60, 80, 132] {
+            let printed = printed_on_terminal(served.folder(), columns, &terminal, &command);
+            for word in words {
+                assert!(printed.contains(word), "{columns}: {printed}");
+            }
+            for line in without_colours(&printed).lines() {
+                let width = line.trim_end().chars().count();
+                assert!(width <= columns, "{columns}: {line}\n{printed}");
+            }
+        }
     }
 }

@@ -6,9 +6,10 @@ use super::ListArgs;
 use crate::app::operations::CursorForm;
 use crate::cli::list_arguments::list_json;
 use crate::cli::store_location::{CommandOutput, StoreCommandError};
-use crate::cli::table::{listed_time, short_ids, table, terminal_width};
+use crate::cli::styled::{StyledText, Tone};
+use crate::cli::table::{Cell, listed_time, short_ids, table, terminal_width};
 use crate::clock::{Clock, SystemClock};
-use crate::store::delivery_log::{DeliveryFilter, DeliveryPage, DeliverySummary};
+use crate::store::delivery_log::{DeliveryFilter, DeliveryOutcome, DeliveryPage, DeliverySummary};
 
 /// The shortest id: `dlv_` and eight characters.
 const MIN_ID: usize = 12;
@@ -22,7 +23,7 @@ pub(super) async fn list(args: &ListArgs) -> Result<CommandOutput, StoreCommandE
     let page = args.page.read(cursors, read).await?;
     let entries: Vec<Value> = page.entries.iter().map(DeliverySummary::to_json).collect();
     let text = match page.entries.is_empty() {
-        true => empty_text(&filter, &open.place),
+        true => empty_text(&filter, &open.place).into(),
         false => page_text(&page),
     };
     Ok(CommandOutput::new(
@@ -46,7 +47,7 @@ fn empty_text(filter: &DeliveryFilter, place: &str) -> String {
     }
 }
 
-fn page_text(page: &DeliveryPage) -> String {
+fn page_text(page: &DeliveryPage) -> StyledText {
     let (now, width) = (SystemClock.now(), terminal_width());
     let time = width.map_or("RECEIVED", |_| "AGE");
     let ids: Vec<&str> = page
@@ -55,32 +56,40 @@ fn page_text(page: &DeliveryPage) -> String {
         .map(|summary| summary.entry.id.as_str())
         .collect();
     let rows = page.entries.iter().zip(short_ids(&ids, MIN_ID));
-    let rows: Vec<[String; 7]> = rows
+    let rows: Vec<[Cell; 7]> = rows
         .map(|(summary, id)| {
             let entry = &summary.entry;
-            let outcome = match summary.dead_letter.is_some() {
-                true => "dead letter",
-                false => entry.outcome.as_str(),
-            };
+            let status = entry.status.map(|status| status.to_string());
             [
-                id,
-                listed_time(entry.received_at, now, width),
-                outcome.to_owned(),
-                entry.route.clone(),
-                entry
-                    .status
-                    .map_or("-".to_owned(), |status| status.to_string()),
-                entry.jobs_count.to_string(),
-                reason_text(summary),
+                id.into(),
+                listed_time(entry.received_at, now, width).into(),
+                outcome_cell(summary),
+                entry.route.as_str().into(),
+                status.as_deref().unwrap_or("-").into(),
+                entry.jobs_count.to_string().into(),
+                reason_text(summary).into(),
             ]
         })
         .collect();
     let headers = ["ID", time, "OUTCOME", "ROUTE", "STATUS", "JOBS", "REASON"];
     let mut text = table(headers, &rows, width);
     if let Some(next) = &page.next {
-        text.push_str(&format!("\nThere are more: --cursor {next}, or --all"));
+        text.push_plain(format!("\nThere are more: --cursor {next}, or --all"));
     }
     text
+}
+
+fn outcome_cell(summary: &DeliverySummary) -> Cell {
+    if summary.dead_letter.is_some() {
+        return Cell::toned(Tone::Bad, "dead letter");
+    }
+    let outcome = summary.entry.outcome;
+    let tone = match outcome {
+        DeliveryOutcome::Accepted => Tone::Good,
+        DeliveryOutcome::Duplicate | DeliveryOutcome::Ignored => Tone::Plain,
+        DeliveryOutcome::Refused => Tone::Bad,
+    };
+    Cell::toned(tone, outcome.as_str())
 }
 
 fn reason_text(summary: &DeliverySummary) -> String {

@@ -6,9 +6,10 @@ use super::ListArgs;
 use crate::app::operations::CursorForm;
 use crate::cli::list_arguments::list_json;
 use crate::cli::store_location::{CommandOutput, StoreCommandError};
-use crate::cli::table::{listed_time, short_ids, table, terminal_width};
+use crate::cli::styled::{StyledText, Tone};
+use crate::cli::table::{Cell, listed_time, short_ids, table, terminal_width};
 use crate::clock::{Clock, SystemClock};
-use crate::job::CallbackStatus;
+use crate::job::{CallbackStatus, JobStatus};
 use crate::store::{JobFilter, JobPage, JobSummary, NO_ROUTE};
 
 /// The shortest id: `job_` and eight characters.
@@ -22,7 +23,7 @@ pub(super) async fn list(args: &ListArgs) -> Result<CommandOutput, StoreCommandE
     let page = args.page.read(CursorForm::of_jobs(&**store), read).await?;
     let entries: Vec<Value> = page.entries.iter().map(JobSummary::to_json).collect();
     let text = match page.entries.is_empty() {
-        true => empty_text(&filter, &open.place, &args.location.repeated_arguments()),
+        true => empty_text(&filter, &open.place, &args.location.repeated_arguments()).into(),
         false => page_text(&page),
     };
     Ok(CommandOutput::new(list_json("jobs", entries, &page), text))
@@ -38,25 +39,21 @@ fn empty_text(filter: &JobFilter, place: &str, arguments: &str) -> String {
     }
 }
 
-fn page_text(page: &JobPage) -> String {
+fn page_text(page: &JobPage) -> StyledText {
     let (now, width) = (SystemClock.now(), terminal_width());
     let time = width.map_or("CREATED", |_| "AGE");
     let ids: Vec<&str> = page.entries.iter().map(|job| job.id.as_str()).collect();
     let rows = page.entries.iter().zip(short_ids(&ids, MIN_ID));
-    let rows: Vec<[String; 7]> = rows
+    let rows: Vec<[Cell; 7]> = rows
         .map(|(job, id)| {
-            let status = match job.parked.is_some() {
-                true => "parked",
-                false => job.status.as_str(),
-            };
             [
-                id,
-                listed_time(job.created_at, now, width),
-                status.to_owned(),
-                job.route.as_deref().unwrap_or(NO_ROUTE).to_owned(),
-                format!("{}/{}", job.counts.updated, job.counts.total),
-                job.callback.map_or("-", callback_text).to_owned(),
-                reason_text(job),
+                id.into(),
+                listed_time(job.created_at, now, width).into(),
+                status_cell(job),
+                job.route.as_deref().unwrap_or(NO_ROUTE).into(),
+                format!("{}/{}", job.counts.updated, job.counts.total).into(),
+                job.callback.map_or("-".into(), callback_cell),
+                reason_text(job).into(),
             ]
         })
         .collect();
@@ -65,16 +62,29 @@ fn page_text(page: &JobPage) -> String {
     ];
     let mut text = table(headers, &rows, width);
     if let Some(next) = &page.next {
-        text.push_str(&format!("\nThere are more: --cursor {next}, or --all"));
+        text.push_plain(format!("\nThere are more: --cursor {next}, or --all"));
     }
     text
 }
 
-fn callback_text(callback: CallbackStatus) -> &'static str {
+fn status_cell(job: &JobSummary) -> Cell {
+    if job.parked.is_some() {
+        return Cell::toned(Tone::Doubtful, "parked");
+    }
+    let tone = match job.status {
+        JobStatus::Queued | JobStatus::Running => Tone::Plain,
+        JobStatus::Succeeded => Tone::Good,
+        JobStatus::PartiallySucceeded => Tone::Doubtful,
+        JobStatus::Failed => Tone::Bad,
+    };
+    Cell::toned(tone, job.status.as_str())
+}
+
+fn callback_cell(callback: CallbackStatus) -> Cell {
     match callback {
-        CallbackStatus::Pending => "pending",
-        CallbackStatus::Delivered => "delivered",
-        CallbackStatus::Undeliverable => "undeliverable",
+        CallbackStatus::Pending => "pending".into(),
+        CallbackStatus::Delivered => Cell::toned(Tone::Good, "delivered"),
+        CallbackStatus::Undeliverable => Cell::toned(Tone::Bad, "undeliverable"),
     }
 }
 

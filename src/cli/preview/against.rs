@@ -89,7 +89,7 @@ pub(super) async fn run(args: &PreviewArgs, config: Config, other: &Path) -> Exi
         }
     }
     args.output
-        .print(&to_json(&compared), &to_text(&compared, other));
+        .print(&to_json(&compared), to_text(&compared, other));
     ExitStatus::from_success(!compared.iter().any(Compared::differs))
 }
 

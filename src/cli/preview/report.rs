@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::app::{App, PreviewOutcome, Verification};
+use crate::cli::table::fitted;
 use crate::cli::text::truncated;
 use crate::inbound::IgnoreReason;
 use crate::plan::{PlanLimits, PlanPreview};
@@ -10,6 +11,9 @@ use crate::update::{OrderValue, UpdateRequest};
 
 /// Maximum characters of the JSON of a call, or of a part of the request, in the text output.
 const MAX_CALL_CHARS: usize = 1_500;
+
+/// The columns of a label.
+const LABEL: usize = 11;
 
 /// What a route would do with an event.
 pub(super) struct RoutePreview {
@@ -110,16 +114,16 @@ impl RoutePreview {
         let mut lines = Vec::new();
         if let Some(route) = &self.route {
             lines.push(format!("route      {route}"));
-            lines.push(format!("signature  {}", self.verification));
+            lines.push(labelled("signature", &self.verification));
         }
         if let Some(response) = &self.response {
-            lines.push(format!("handshake  {response}"));
+            lines.push(labelled("handshake", response));
             return lines.join("\n");
         }
         let note = self.body_note.iter();
-        lines.extend(note.map(|note| format!("note       {note}")));
+        lines.extend(note.map(|note| labelled("note", note)));
         if let Some(why) = self.ignored {
-            lines.push(format!("ignored    {why}; see --explain"));
+            lines.push(labelled("ignored", &format!("{why}; see --explain")));
             return lines.join("\n");
         }
         if let Some(id) = &self.delivery_id {
@@ -129,7 +133,10 @@ impl RoutePreview {
             lines.push(format!("order      {order}"));
         }
         for (update, plan) in self.plans() {
-            lines.push(format!("plan       {plan}"));
+            let plan_text = plan.to_string();
+            let (head, calls) = plan_text.split_once('\n').unwrap_or((&plan_text, ""));
+            lines.push(labelled("plan", &head));
+            lines.extend(calls.lines().map(str::to_owned));
             if let PlanPreview::Pending(_) = plan {
                 // Its calls, which would show this, are not known yet.
                 let request = update.to_json();
@@ -140,13 +147,19 @@ impl RoutePreview {
             for (call, body) in plan.calls() {
                 lines.push(format!("{:>5}. {}", call.seq, shown(&body)));
             }
-            lines.push(format!("automation {}", plan.automation()));
+            lines.push(labelled("automation", &plan.automation()));
             for warning in plan.warnings() {
-                lines.push(format!("note       {warning}"));
+                lines.push(labelled("note", &warning));
             }
         }
         lines.join("\n")
     }
+}
+
+/// A text behind its label. On a terminal it breaks between words; JSON does not, so that it can be copied.
+fn labelled(label: &str, text: &impl ToString) -> String {
+    let text = fitted(&text.to_string(), LABEL);
+    format!("{label:<width$}{text}", width = LABEL)
 }
 
 /// A part of an update request, as a line.
