@@ -67,7 +67,7 @@ export function mount(root, context) {
 
   function attention(items) {
     if (!items.length) return el('div', { class: 'boxed calm' }, state('ok', 'nothing'), el('span', { class: 'muted' }, ' No dead letters, no throttles, no overdue jobs.'));
-    return el('div', { class: 'boxed' }, el('table', el('caption', { class: 'sr' }, 'What needs attention'), el('tbody', items.map((item) => el('tr',
+    return el('div', { class: 'boxed attention' }, el('table', el('caption', { class: 'sr' }, 'What needs attention'), el('tbody', items.map((item) => el('tr',
       el('td', { class: 'wrap' }, state(item.severity, item.subject), el('div', prose(item.text)), item.command && el('code', { class: 'faint' }, actions.reaching(item.command))),
       el('td', { class: 'num' }, item.link && link(item.link, item.action || 'Open')))))));
   }
