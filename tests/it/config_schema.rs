@@ -1,12 +1,11 @@
 //! The JSON Schema of `masshook schema` and the config's parser agree, as an independent validator judges.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use masshook::config::{CompileMode, Config};
 use serde_json::{Map, Value, json};
 
-use crate::harness::{json_schema_validator, repo_path};
+use crate::harness::{self, repo_path};
 
 /// What the parser reports about an instance: nothing, or its problems.
 fn problems(config: &Value) -> Vec<String> {
@@ -17,21 +16,7 @@ fn problems(config: &Value) -> Vec<String> {
 
 /// What the validator reports about each instance: nothing, or its first error.
 fn schema_errors(instances: &[Value]) -> Vec<Option<String>> {
-    let mut python = Command::new(json_schema_validator())
-        .arg(repo_path("tests/tools/validate.py"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("Python runs");
-    let work = json!({"schema": Config::schema(), "instances": instances});
-    let mut stdin = python.stdin.take().expect("a pipe");
-    stdin
-        .write_all(work.to_string().as_bytes())
-        .expect("the validator reads");
-    drop(stdin);
-    let output = python.wait_with_output().expect("the validator ends");
-    assert!(output.status.success(), "{output:?}");
-    serde_json::from_slice(&output.stdout).expect("JSON")
+    harness::schema_errors(&Config::schema(), instances)
 }
 
 fn yaml(text: &str) -> Value {

@@ -1,7 +1,5 @@
 //! The metrics that the Lambda program writes: their form by AWS's schema, and their values.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use masshook::engine::ExecutionMode;
@@ -13,8 +11,7 @@ use masshook::store::sqlite::SqliteStore;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Harness, Request, SENDER_SECRET, World, durable, invoke, json_schema_validator, repo_path,
-    sample_event,
+    Harness, Request, SENDER_SECRET, World, durable, invoke, repo_path, sample_event, schema_errors,
 };
 
 /// CloudWatch's limits beside those of the schema.
@@ -53,20 +50,7 @@ impl Lines {
 pub(crate) fn assert_valid(lines: &[Value]) {
     let schema = std::fs::read_to_string(repo_path("tests/it/emf/schema.json"));
     let schema: Value = serde_json::from_str(&schema.expect("the schema")).expect("JSON");
-    let mut python = Command::new(json_schema_validator())
-        .arg(repo_path("tests/tools/validate.py"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("Python runs");
-    let work = json!({"schema": schema, "instances": lines});
-    let mut stdin = python.stdin.take().expect("a pipe");
-    stdin
-        .write_all(work.to_string().as_bytes())
-        .expect("the validator reads");
-    drop(stdin);
-    let output = python.wait_with_output().expect("the validator ends");
-    let errors: Vec<Option<String>> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let errors = schema_errors(&schema, lines);
     for (line, error) in lines.iter().zip(errors) {
         assert_eq!(error, None, "{line:#}");
         for directive in list(&line["_aws"]["CloudWatchMetrics"]) {

@@ -43,8 +43,8 @@ pub(crate) use rie::{Rie, RieOptions};
 pub(crate) use served::{Served, form, ids, text};
 pub(crate) use server_and_lambda::ServerAndLambda;
 pub(crate) use tools::{
-    browser_tools, interface_judges, jq_tools, json_schema_validator, node, openmetrics_parser,
-    repo_path, sample_event, typescript_tools, zoho_node_sdk, zoho_sdk, zoho_sdk_v8,
+    browser_tools, interface_judges, jq_tools, node, openmetrics_parser, repo_path, sample_event,
+    schema_errors, typescript_tools, zoho_node_sdk, zoho_sdk, zoho_sdk_v8,
 };
 pub(crate) use world::{World, durable, enqueue};
 pub(crate) use zoho::{SimulatedZoho, manual_clock, time_source};

@@ -3,14 +3,13 @@
 mod receivers;
 mod schemathesis;
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use masshook::api::openapi;
 use masshook::update::UpdateRequest;
 use serde_json::{Value, json};
 
-use crate::harness::{Harness, Request, interface_judges, json_schema_validator, repo_path};
+use crate::harness::{self, Harness, Request, interface_judges, repo_path};
 
 /// The methods that a document can describe.
 const METHODS: [&str; 7] = ["get", "put", "post", "delete", "options", "patch", "trace"];
@@ -30,21 +29,7 @@ fn document_in(folder: &std::path::Path) -> std::path::PathBuf {
 fn schema_errors(name: &str, instances: &[Value]) -> Vec<Option<String>> {
     let mut schema = document();
     schema["$ref"] = json!(format!("#/components/schemas/{name}"));
-    let mut python = Command::new(json_schema_validator())
-        .arg(repo_path("tests/tools/validate.py"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("Python runs");
-    let work = json!({"schema": schema, "instances": instances});
-    let mut stdin = python.stdin.take().expect("a pipe");
-    stdin
-        .write_all(work.to_string().as_bytes())
-        .expect("the validator reads");
-    drop(stdin);
-    let output = python.wait_with_output().expect("the validator ends");
-    assert!(output.status.success(), "{output:?}");
-    serde_json::from_slice(&output.stdout).expect("JSON")
+    harness::schema_errors(&schema, instances)
 }
 
 #[test]

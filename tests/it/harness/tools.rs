@@ -3,12 +3,13 @@
 //! parser of OpenMetrics, and jq with its own tests. No test is skipped: if a tool cannot be fetched, the test fails and says what to do.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 const MOTO: &str = include_str!("../../tools/moto.txt");
@@ -60,10 +61,26 @@ pub(crate) fn zoho_sdk_v8() -> &'static Path {
     PYTHON.get_or_init(|| locked(|home| python_with(home, ZOHO_SDK_V8, "zoho-sdk-v8.txt")))
 }
 
-/// Returns a Python with a validator of JSON Schema.
-pub(crate) fn json_schema_validator() -> &'static Path {
+/// Returns the first error of each instance by a JSON Schema, as an independent validator finds it.
+pub(crate) fn schema_errors(schema: &Value, instances: &[Value]) -> Vec<Option<String>> {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| locked(|home| python_with(home, JSON_SCHEMA, "json-schema.txt")))
+    let python =
+        PYTHON.get_or_init(|| locked(|home| python_with(home, JSON_SCHEMA, "json-schema.txt")));
+    let mut validator = Command::new(python)
+        .arg(repo_path("tests/tools/validate.py"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("Python runs");
+    let work = json!({"schema": schema, "instances": instances});
+    let mut stdin = validator.stdin.take().expect("a pipe");
+    stdin
+        .write_all(work.to_string().as_bytes())
+        .expect("the validator reads");
+    drop(stdin);
+    let output = validator.wait_with_output().expect("the validator ends");
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
 /// Returns a Python with a parser of OpenMetrics.
