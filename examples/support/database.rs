@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-/// Jobs that have finished, each with its request.
+/// Jobs that have finished.
 const FINISHED: &str = "
     WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)
     INSERT INTO jobs (id, version, leased_until, ended, route, connection, module, status, created_at, finished_at,
-                      listed, state)
+                      listed, request, state)
     SELECT 'job_' || lower(hex(randomblob(16))), 3, 0, ?2 + n, 'form', 'default', 'Leads', 'succeeded', n, n,
-           printf('%015d#job_%d', n, n), printf('%.*c', 1000, 'x')
+           printf('%015d#job_%d', n, n), printf('%.*c', 150, 'x'), printf('%.*c', 1000, 'x')
     FROM numbers;
 ";
 
@@ -40,11 +40,7 @@ pub(crate) fn fill(path: &Path, jobs: u64, ended: u64) {
         .execute(FINISHED, [jobs.cast_signed(), ended.cast_signed()])
         .expect("filled");
     database
-        .execute_batch(
-            "INSERT INTO requests (id, stored) SELECT id, printf('%.*c', 150, 'x') FROM jobs
-             WHERE ended IS NOT NULL ORDER BY id;
-             PRAGMA wal_checkpoint(TRUNCATE);",
-        )
+        .execute_batch("PRAGMA wal_checkpoint(TRUNCATE);")
         .expect("filled");
 }
 
@@ -54,7 +50,7 @@ pub(crate) struct SampleRows {
 }
 
 impl SampleRows {
-    /// Copies the rows of one unfinished job; `None` if no job is unfinished.
+    /// Copies the rows of one unfinished job; `None` if no job is unfinished. A small request has no row of its own.
     pub(crate) fn of(database: &Connection) -> Option<Self> {
         let rows = [
             (
@@ -70,14 +66,20 @@ impl SampleRows {
                 "SELECT * FROM deliveries WHERE dead_since IS NULL LIMIT 1",
             ),
         ];
-        let tables = rows.into_iter().map(|(table, query)| {
-            let mut query = database.prepare(query).ok()?;
-            let columns = query.column_count();
-            let row = query.query_row([], |row| {
-                (0..columns).map(|column| row.get(column)).collect()
+        let has_row = |table: &&str| {
+            *table == "jobs" || number(database, &format!("SELECT count(*) FROM {table}")) > 0
+        };
+        let tables = rows
+            .into_iter()
+            .filter(|(table, _)| has_row(table))
+            .map(|(table, query)| {
+                let mut query = database.prepare(query).ok()?;
+                let columns = query.column_count();
+                let row = query.query_row([], |row| {
+                    (0..columns).map(|column| row.get(column)).collect()
+                });
+                Some((table.to_owned(), row.ok()?))
             });
-            Some((table.to_owned(), row.ok()?))
-        });
         let tables: Option<Vec<_>> = tables.collect();
         tables.map(|tables| Self { tables })
     }

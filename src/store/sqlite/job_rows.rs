@@ -88,9 +88,11 @@ pub(super) fn add(session: &Session, new: &NewRow) -> rusqlite::Result<AddResult
             return Ok(AddResult::Existing);
         }
     }
-    adding
-        .prepare_cached("INSERT INTO requests (id, stored) VALUES (?1, ?2)")?
-        .execute([job.id.as_str(), &new.request])?;
+    if in_row(&new.request).is_none() {
+        adding
+            .prepare_cached("INSERT INTO requests (id, stored) VALUES (?1, ?2)")?
+            .execute([job.id.as_str(), &new.request])?;
+    }
     if let Some(delivery) = &new.delivery {
         deliveries::insert_new(adding, delivery, horizon)?;
     }
@@ -103,9 +105,9 @@ fn insert(session: &Session, new: &NewRow) -> rusqlite::Result<bool> {
     let expires_at = new.due.is_none().then(|| session.expires_at()).flatten();
     let added = session.connection.prepare_cached(
         "INSERT INTO jobs (id, version, leased_until, due, ended, route, connection, module, status, callback,
-                           created_at, finished_at, listed, code, reference, digest, delivery, state)
+                           created_at, finished_at, listed, code, reference, digest, delivery, request, state)
          VALUES (:id, 1, 0, :due, :ended, :route, :connection, :module, :status, :callback, :created_at, :finished_at,
-                 :listed, :code, :reference, :digest, :delivery, :state)
+                 :listed, :code, :reference, :digest, :delivery, :request, :state)
          ON CONFLICT DO NOTHING",
     )?
     .execute(named_params! {
@@ -123,20 +125,54 @@ fn insert(session: &Session, new: &NewRow) -> rusqlite::Result<bool> {
         ":code": job.code,
         ":reference": job.reference_text(),
         ":digest": job.encode_digest(),
+        ":request": in_row(&new.request),
         ":state": row.state,
         ":delivery": row.source.as_ref().map(|source| &source.delivery),
     })?;
     Ok(added == 1)
 }
 
+/// The largest request in the row of its job, in bytes.
+const MAX_IN_ROW: usize = 1_000;
+
+/// The stored request of a job.
+const REQUEST: &str =
+    "coalesce(jobs.request, (SELECT stored FROM requests WHERE requests.id = jobs.id))";
+
+/// A request that the row of its job contains.
+fn in_row(request: &str) -> Option<&str> {
+    Some(request).filter(|request| request.len() <= MAX_IN_ROW)
+}
+
+fn replace_request(writing: &Connection, id: &JobId, request: &str) -> rusqlite::Result<()> {
+    let in_row = in_row(request);
+    writing
+        .prepare_cached("UPDATE jobs SET request = ?1 WHERE id = ?2")?
+        .execute(params![in_row, id.as_str()])?;
+    let replace = match in_row {
+        Some(_) => "DELETE FROM requests WHERE id = ?1",
+        None => {
+            "INSERT INTO requests (id, stored) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET stored = ?2"
+        }
+    };
+    let mut replace = writing.prepare_cached(replace)?;
+    match in_row {
+        Some(_) => replace.execute([id.as_str()])?,
+        None => replace.execute([id.as_str(), request])?,
+    };
+    Ok(())
+}
+
 pub(super) fn get(session: &Session, id: &JobId) -> rusqlite::Result<Option<(String, String)>> {
-    let query = "SELECT stored, state FROM jobs JOIN requests USING (id)
-                 WHERE id = ?1 AND (ended IS NULL OR ended > ?2)";
+    let query = format!(
+        "SELECT {REQUEST}, state FROM jobs WHERE id = ?1 AND (ended IS NULL OR ended > ?2)"
+    );
     session
         .connection
-        .prepare_cached(query)?
+        .prepare_cached(&query)?
         .query_row(params![id.as_str(), ms(session.horizon())], |row| {
-            Ok((row.get(0)?, row.get(1)?))
+            let request: Option<String> = row.get(0)?;
+            Ok((request.unwrap_or_default(), row.get(1)?))
         })
         .optional()
 }
@@ -150,11 +186,11 @@ pub(super) fn claim(
     let (claiming, horizon) = (&session.connection, ms(session.horizon()));
     // If the driver crashes, the job is due when the lease ends.
     let taken = claiming
-        .prepare_cached(
+        .prepare_cached(&format!(
             "UPDATE jobs SET version = version + 1, leased_until = ?1, due = ?1, ended = NULL
              WHERE id = ?2 AND leased_until <= ?3 AND parked IS NULL AND (ended IS NULL OR ended > ?4)
-             RETURNING version, state, (SELECT stored FROM requests WHERE requests.id = jobs.id)",
-        )?
+             RETURNING version, state, {REQUEST}"
+        ))?
         .query_row(params![ms(until), id.as_str(), ms(now), horizon], |row| {
             let request: Option<String> = row.get(2)?;
             Ok(ClaimedRow::Acquired {
@@ -236,9 +272,7 @@ pub(super) fn write(session: &Session, row: &JobRow, write: &RowUpdate) -> rusql
     if written == 1
         && let Some(request) = &write.request
     {
-        writing
-            .prepare_cached("UPDATE requests SET stored = ?1 WHERE id = ?2")?
-            .execute([request, job.id.as_str()])?;
+        replace_request(writing, &job.id, request)?;
     }
     if written == 1
         && write.due.is_none()

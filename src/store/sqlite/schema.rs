@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode};
 use super::maintenance::LOG_BYTES;
 
 /// The version of the tables. The file contains it.
-const VERSION: i64 = 6;
+const VERSION: i64 = 7;
 
 /// How long a statement waits for another process, such as the command line beside the server.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -16,11 +16,14 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The number of pages in the write-ahead log at which a commit copies them into the database.
 const CHECKPOINT_PAGES: u32 = 2_000;
 
+/// The cache of a connection: the negative number of KiB. Ids are random, so each new job changes other pages of the indices.
+const CACHE_SIZE: i32 = -8_192;
+
 /// The wait between two attempts to switch to the write-ahead log.
 const WAL_RETRY_WAIT: Duration = Duration::from_millis(20);
 
-/// Requests have a separate table, because SQLite rewrites a whole row and a request may be large. They have no
-/// row ids, so that a request is one entry of one tree. `ended` is the moment at which a row expires.
+/// A large request has a row of its own, because SQLite rewrites a whole row. These rows have no row ids, so that a request is
+/// one entry of one tree. `ended` is the moment at which a row expires.
 const TABLES: &str = "
     CREATE TABLE jobs (
         id TEXT PRIMARY KEY,
@@ -41,6 +44,7 @@ const TABLES: &str = "
         reference TEXT,
         digest TEXT,
         delivery TEXT,
+        request TEXT,
         state TEXT NOT NULL
     ) STRICT;
     CREATE INDEX jobs_ended ON jobs (ended) WHERE ended IS NOT NULL;
@@ -143,8 +147,9 @@ const FROM_VERSION_1: &str = "
 /// From version 2, which had a table of its own for tokens. They are fetched again.
 const FROM_VERSION_2: &str = "DROP TABLE IF EXISTS tokens";
 
-/// The columns of jobs that version 5 added. The summaries of older jobs have no counts.
-const ADDED_IN_VERSION_5: [&str; 3] = ["code", "reference", "digest"];
+/// The columns of jobs that later versions added. The summaries of older jobs have no counts, and their requests are all in
+/// the table of requests.
+const ADDED_COLUMNS: [&str; 4] = ["code", "reference", "digest", "request"];
 
 /// Opens the database in a file, or a new one in memory.
 pub(super) fn open(file: Option<&Path>) -> rusqlite::Result<Connection> {
@@ -164,6 +169,7 @@ pub(super) fn open(file: Option<&Path>) -> rusqlite::Result<Connection> {
             connection
         }
     };
+    connection.pragma_update(None, "cache_size", CACHE_SIZE)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     if version(&connection)? != VERSION {
@@ -200,7 +206,7 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
             setup.execute_batch(FROM_VERSION_2)?;
             setup.execute_batch(SHARED_VALUES)?;
         }
-        3..=5 | VERSION => {}
+        3..=6 | VERSION => {}
         _ => {
             return Err(refused(format!(
                 "the file's tables have version {version}, and this program knows {VERSION}"
@@ -226,9 +232,9 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     setup.commit()
 }
 
-/// Adds the columns that version 5 added and that the table of jobs lacks.
+/// Adds the columns that the table of jobs lacks.
 fn add_missing_columns(setup: &Connection) -> rusqlite::Result<()> {
-    for column in ADDED_IN_VERSION_5 {
+    for column in ADDED_COLUMNS {
         let query = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('jobs') WHERE name = ?1)";
         let exists: bool = setup.query_row(query, [column], |row| row.get(0))?;
         if !exists {

@@ -15,9 +15,23 @@ use serde_json::json;
 use std::time::Duration;
 
 fn job(delivery: &str, now: Timestamp) -> Job {
-    let request =
-        json!({"module": "Leads", "fields": {"Score": 1.25}, "ids": ["9007199254740993"]});
-    let request = UpdateRequest::parse(&request).expect("a request");
+    job_of(delivery, request(1), now)
+}
+
+/// A job whose request has a row of its own.
+fn large_job(delivery: &str, now: Timestamp) -> Job {
+    job_of(delivery, request(100), now)
+}
+
+fn request(ids: u64) -> UpdateRequest {
+    let ids: Vec<String> = (0..ids)
+        .map(|number| (9_007_199_254_740_993 + number).to_string())
+        .collect();
+    let request = json!({"module": "Leads", "fields": {"Score": 1.25}, "ids": ids});
+    UpdateRequest::parse(&request).expect("a request")
+}
+
+fn job_of(delivery: &str, request: UpdateRequest, now: Timestamp) -> Job {
     let mut job = Job::new(
         JobId::derive("r", delivery, 1),
         Some("r".to_owned()),
@@ -180,10 +194,10 @@ async fn unpolled_waiter_does_not_block_queue() {
 #[tokio::test]
 async fn memory_store_drops_only_finished_jobs() {
     let store = SqliteStore::in_memory();
-    let open = job("open", start());
+    let open = large_job("open", start());
     store.add(&open, None).await.expect("added");
     for number in 0..FINISHED_IN_MEMORY + 20 {
-        let mut done = job(&number.to_string(), start());
+        let mut done = large_job(&number.to_string(), start());
         done.record_attempts(1, 1);
         done.apply(1, crate::job::CallEvent::Settled(Vec::new()), start())
             .expect("allowed");
@@ -209,7 +223,7 @@ async fn due_deletes_expired_rows() {
         clock: Arc::new(clock.clone()),
         period: Duration::from_secs(60),
     });
-    let job = job("d", start());
+    let job = large_job("d", start());
     store.add(&job, None).await.expect("added");
     let until = start() + Duration::from_secs(60);
     let Ok(Claim::Acquired(_, lease)) = store.claim(&job.id, start(), until).await else {
@@ -332,4 +346,34 @@ async fn full_disk_refuses_writes_until_space_is_free() {
         .await
         .expect("a list");
     assert_eq!(listed.entries.len(), added.len() + 1);
+}
+
+#[tokio::test]
+async fn only_large_requests_have_rows_of_their_own() {
+    let store = SqliteStore::in_memory();
+    let count = || {
+        store.read(|session| {
+            let query = "SELECT count(*) FROM requests";
+            session
+                .connection
+                .query_row(query, [], |row| row.get::<_, u32>(0))
+        })
+    };
+    let small = job("d", start());
+    store.add(&small, None).await.expect("added");
+    assert_eq!(count().await.expect("a count"), 0);
+    let until = start() + Duration::from_secs(60);
+    let Ok(Claim::Acquired(mut job, mut lease)) = store.claim(&small.id, start(), until).await
+    else {
+        panic!("the job is not leased");
+    };
+    assert_eq!(job.request, small.request);
+    for (ids, rows) in [(100, 1), (200, 1), (1, 0), (1, 0)] {
+        job.request = request(ids);
+        let written = store.checkpoint(&job, &mut lease).await;
+        written.expect("written");
+        let read = store.get(&job.id).await.expect("read").expect("a job");
+        assert_eq!(read.request, job.request);
+        assert_eq!(count().await.expect("a count"), rows, "{ids} ids");
+    }
 }

@@ -197,6 +197,35 @@ fn to_version_3(path: &std::path::Path) {
 }
 
 #[tokio::test]
+async fn version_6_file_is_migrated() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("jobs.db");
+    let store = SqliteStore::in_file(path.clone());
+    let (former, new) = (job("d", start()), job("e", start()));
+    store.add(&former, None).await.expect("added");
+    drop(store);
+    let file = Connection::open(&path).expect("a file");
+    file.execute_batch(
+        "INSERT INTO requests (id, stored) SELECT id, request FROM jobs;
+         ALTER TABLE jobs DROP COLUMN request;
+         PRAGMA user_version = 6;",
+    )
+    .expect("written");
+    drop(file);
+    let store = SqliteStore::in_file(path);
+    store.add(&new, None).await.expect("added");
+    for job in [former, new] {
+        let until = start() + Duration::from_secs(60);
+        let claimed = store.claim(&job.id, start(), until).await;
+        assert!(
+            matches!(claimed, Ok(Claim::Acquired(claimed, _)) if claimed.request == job.request)
+        );
+        let read = store.get(&job.id).await.expect("read");
+        assert_eq!(read.expect("a job").request, job.request);
+    }
+}
+
+#[tokio::test]
 async fn version_3_file_is_migrated() {
     for rows in [1, 60_000] {
         let folder = tempfile::tempdir().expect("a folder");

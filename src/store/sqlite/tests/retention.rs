@@ -134,7 +134,11 @@ async fn expired_rows_are_deleted_between_requests() {
     assert_eq!(page.entries.len(), 1, "expired rows are not listed");
     assert!(store.dead_letters(10).await.expect("a list").is_empty());
     let mut added = 1;
-    while rows(&store, "requests").await + rows(&store, "deliveries").await > added {
+    while rows(&store, "jobs").await
+        + rows(&store, "requests").await
+        + rows(&store, "deliveries").await
+        > added
+    {
         store.due(start(), 1).await.expect("an answer");
         let new = job(&added.to_string(), start());
         assert_eq!(store.add(&new, None).await.expect("added"), AddResult::New);
