@@ -25,7 +25,7 @@ pub use match_value::{InvalidValue, MAX_VALUE_CHARS, MatchValue};
 use method::FieldSupport;
 pub use method::UpdateMethod;
 pub use name::{FieldName, InvalidName, ModuleName};
-pub use order::{InvalidOrder, MAX_ORDERED_RECORDS, OrderNumber, OrderValue};
+pub use order::{InvalidOrder, MAX_ORDERED_RECORDS, OrderNumber, OrderTime, OrderValue};
 pub use owner::{InvalidEmail, NewOwner, OwnerChange, UserEmail, UserReference};
 pub use schema::UpdateRequestSchema;
 pub use selector::{

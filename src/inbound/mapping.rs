@@ -292,7 +292,10 @@ impl<'a> Mapper<'a> {
             route: route(),
             outputs,
         })?;
-        let outputs = self.run(ProgramKey::OrderBy, program)?;
+        // Ids and versions may have more digits than a number of JSON can have here.
+        let outputs = self.session.run_exact(program);
+        let outputs =
+            outputs.map_err(|error| failed(&self.programs.route, ProgramKey::OrderBy, error))?;
         let order = mapping::to_order(&outputs);
         order.map(Some).map_err(|error| Rejection::NotOrder {
             route: route(),

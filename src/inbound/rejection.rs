@@ -175,7 +175,7 @@ pub enum Rejection {
     #[error("{0}")]
     Body(BodyError),
     /// The content type is JSON, but the body is not.
-    #[error("the body is not JSON: {0}")]
+    #[error("the body cannot be read as JSON: {0}")]
     NotJson(InvalidJson),
     /// The route takes CloudEvents, and the request is none.
     #[error("route `{route}` takes CloudEvents, and {error}")]

@@ -4,10 +4,9 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::Timestamp;
+use jiff::SignedDuration;
 use jiff::civil::DateTime;
 use jiff::fmt::rfc2822;
-use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,8 +22,14 @@ const ONE: i128 = 1_000_000_000_000_000_000;
 /// Digits before the point, at most. With the decimal places they fit into 128 bits.
 const MAX_DIGITS: usize = 20;
 
-/// Characters of a text that can be a number or a time.
-const MAX_CHARS: usize = 100;
+/// Characters of a text that can be a number or a time. A number of JSON has at most 400 digits in a row.
+const MAX_CHARS: usize = 500;
+
+/// The largest offset of a time, in seconds.
+const MAX_OFFSET: i64 = 24 * 3_600 - 60;
+
+/// The moment from which times are counted.
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// Says which of two deliveries for the same record is newer: that with the greater value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -33,13 +38,18 @@ pub enum OrderValue {
     /// A number: a version, or seconds or milliseconds since 1970.
     Number(OrderNumber),
     /// A moment.
-    Time(Timestamp),
+    Time(OrderTime),
 }
 
 /// A decimal number with up to 20 digits before the point and 18 behind it. Ids and versions may have more digits than a float
 /// has, so it is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrderNumber(i128);
+
+/// A moment of the years 0 to 9999, in units of 10⁻¹⁸ seconds since 1970. Senders write the last second of the year 9999 for
+/// "never", and fractions of any length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OrderTime(i128);
 
 /// A value that orders no deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,7 +102,9 @@ impl FromStr for OrderValue {
         }
         match OrderNumber::read(text) {
             Some(number) => number.map(Self::Number),
-            None => read_time(text).map(Self::Time).ok_or(InvalidOrder::Text),
+            None => OrderTime::read(text)
+                .map(Self::Time)
+                .ok_or(InvalidOrder::Text),
         }
     }
 }
@@ -180,16 +192,88 @@ impl fmt::Display for OrderNumber {
     }
 }
 
-fn read_time(text: &str) -> Option<Timestamp> {
-    // A date with a zone in brackets is no time of RFC 3339.
-    if text.contains('[') {
-        return None;
+impl OrderTime {
+    /// Reads a time of RFC 3339 or RFC 2822, or a date with or without a time, in UTC.
+    fn read(text: &str) -> Option<Self> {
+        // A date with a zone in brackets is no time of RFC 3339.
+        if text.contains('[') {
+            return None;
+        }
+        Self::read_iso(text).or_else(|| {
+            let time = rfc2822::parse(text).ok()?;
+            let offset = i64::from(time.offset().seconds());
+            let seconds = time.timestamp().as_second();
+            (offset.abs() <= MAX_OFFSET).then(|| Self::at(seconds, 0))?
+        })
     }
-    let in_utc = |time: DateTime| Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp());
-    text.parse::<Timestamp>()
-        .ok()
-        .or_else(|| in_utc(text.parse::<DateTime>().ok()?))
-        .or_else(|| rfc2822::parse(text).ok().map(|time| time.timestamp()))
+
+    /// Reads a date, or a date with a time of any fraction, in UTC or with an offset.
+    fn read_iso(text: &str) -> Option<Self> {
+        let Some((date, time)) = text.split_once(['T', 't', ' ']) else {
+            return Self::of_parts(text, "", 0);
+        };
+        let end = time.find(['Z', 'z', '+', '-']).unwrap_or(time.len());
+        let (time, offset) = time.split_at(end);
+        let (time, fraction) = time.split_once(['.', ',']).unwrap_or((time, ""));
+        let is_cut = fraction.is_empty() && text.contains(['.', ',']);
+        if is_cut || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let offset = match offset {
+            "" | "Z" | "z" => 0,
+            offset => read_offset(offset)?,
+        };
+        Self::of_parts(&format!("{date}T{time}"), fraction, offset)
+    }
+
+    /// The moment of a date and a time with an offset, in seconds. Digits of the fraction behind the last place are cut off.
+    fn of_parts(time: &str, fraction: &str, offset: i64) -> Option<Self> {
+        let time: DateTime = time.parse().ok()?;
+        let seconds = time.duration_since(EPOCH).as_secs() - offset;
+        let kept = &fraction[..fraction.len().min(PLACES)];
+        let fraction = format!("{kept:0<PLACES$}").parse::<i128>().ok()?;
+        Self::at(seconds, fraction)
+    }
+
+    /// A moment that can be shown: of the years that have four digits.
+    fn at(seconds: i64, fraction: i128) -> Option<Self> {
+        let shown = EPOCH.checked_add(SignedDuration::from_secs(seconds)).ok()?;
+        let time = Self(i128::from(seconds) * ONE + fraction);
+        (0..=9_999).contains(&shown.year()).then_some(time)
+    }
+}
+
+impl fmt::Display for OrderTime {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = i64::try_from(self.0.div_euclid(ONE)).unwrap_or_default();
+        let time = EPOCH.saturating_add(SignedDuration::from_secs(seconds));
+        let fraction = format!("{:0PLACES$}", self.0.rem_euclid(ONE));
+        match fraction.trim_end_matches('0') {
+            "" => write!(formatter, "{time}Z"),
+            fraction => write!(formatter, "{time}.{fraction}Z"),
+        }
+    }
+}
+
+/// The seconds of an offset such as `+05:30`, `+0530` or `+05`.
+fn read_offset(text: &str) -> Option<i64> {
+    let sign = match text.as_bytes().first()? {
+        b'-' => -1,
+        _ => 1,
+    };
+    let digits = &text[1..];
+    let (hours, minutes) = match digits.len() {
+        5 => digits.split_once(':')?,
+        4 => digits.split_at_checked(2)?,
+        2 => (digits, "00"),
+        _ => return None,
+    };
+    let two_digits = |text: &str| {
+        let is_valid = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<i64>().ok().filter(|_| is_valid)
+    };
+    let (hours, minutes) = (two_digits(hours)?, two_digits(minutes)?);
+    (hours <= 23 && minutes <= 59).then_some(sign * (hours * 3_600 + minutes * 60))
 }
 
 #[cfg(test)]
@@ -227,6 +311,24 @@ mod tests {
                 "2026-11-27T10:00:00.123456Z",
             ),
             (json!("2026-11-27 10:00:00"), "2026-11-27T10:00:00Z"),
+            (json!("2026-11-27t10:00:00z"), "2026-11-27T10:00:00Z"),
+            (
+                json!("2026-11-27T10:00:00.1234567890123-23:59"),
+                "2026-11-28T09:59:00.1234567890123Z",
+            ),
+            (json!("9999-12-31T23:59:59Z"), "9999-12-31T23:59:59Z"),
+            (
+                json!("9999-12-31T23:59:59.999999999999999999Z"),
+                "9999-12-31T23:59:59.999999999999999999Z",
+            ),
+            (json!("1969-12-31T23:59:59.25Z"), "1969-12-31T23:59:59.25Z"),
+            (json!("0000-01-01"), "0000-01-01T00:00:00Z"),
+            (json!("2026-11-27T10:00:00+05"), "2026-11-27T05:00:00Z"),
+            (json!("99999999999999999999"), "99999999999999999999"),
+            (
+                json!(format!("0.{}", "3".repeat(400))),
+                "0.333333333333333333",
+            ),
             (json!("2026-11-27"), "2026-11-27T00:00:00Z"),
             (
                 json!("Fri, 27 Nov 2026 10:00:00 +0100"),
@@ -254,6 +356,16 @@ mod tests {
             json!("0x10"),
             json!("NaN"),
             json!("2026-13-01"),
+            json!("2026-11-27T10:00:00+25:59"),
+            json!("2026-11-27T10:00:00+24:00"),
+            json!("2026-11-27T10:00:00+05:60"),
+            json!("2026-11-27T10:00:00+5"),
+            json!("2026-11-27T10:00:00.Z"),
+            json!("2026-11-27T10:00:00Z+01:00"),
+            json!("Fri, 27 Nov 2026 10:00:00 +2559"),
+            json!("10000-01-01"),
+            json!("9999-12-31T23:59:59-01:00"),
+            json!("0000-01-01T00:00:00+01:00"),
             json!("2026-11-27T10:00[Europe/Berlin]"),
             json!("9".repeat(300)),
             json!("123456789012345678901"),
@@ -284,6 +396,19 @@ mod tests {
             if one.abs() > 1.0 && other.abs() > 1.0 {
                 prop_assert_eq!(a.compare(b), one.partial_cmp(&other));
             }
+            prop_assert_eq!(order(&json!(a.to_string())), a);
+        }
+
+        #[test]
+        fn time_order_is_that_of_moments(one in -60_000_000_000_i64..250_000_000_000, other in -60_000_000_000_i64..250_000_000_000, offset in -1_439_i64..1_440) {
+            let shown = |seconds: i64, offset: i64| {
+                let local = EPOCH.saturating_add(SignedDuration::from_secs(seconds + offset * 60));
+                let sign = if offset < 0 { '-' } else { '+' };
+                let (hours, minutes) = (offset.abs() / 60, offset.abs() % 60);
+                order(&json!(format!("{local}{sign}{hours:02}:{minutes:02}")))
+            };
+            let (a, b) = (shown(one, offset), shown(other, -offset));
+            prop_assert_eq!(a.compare(b), Some(one.cmp(&other)));
             prop_assert_eq!(order(&json!(a.to_string())), a);
         }
 

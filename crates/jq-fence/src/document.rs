@@ -65,7 +65,7 @@ impl Document {
                 InvalidJson {
                     line: error.line(),
                     column: error.column(),
-                    reason: message.strip_suffix(&suffix).unwrap_or(&message).to_owned(),
+                    reason: advise(message.strip_suffix(&suffix).unwrap_or(&message)),
                 }
             })?;
         let size = Size::of(text);
@@ -112,6 +112,18 @@ impl Document {
         let val = jaq_json::read::parse_single(self.text.as_bytes())
             .map_err(|error| format!("the engine cannot read the document: {error}"))?;
         Ok(FencedValue::nested(val, self.size.depth))
+    }
+}
+
+/// The reason of a reader's refusal, with advice if the text is JSON nevertheless.
+fn advise(reason: &str) -> String {
+    match reason {
+        "number out of range" => {
+            format!(
+                "{reason}: JSON readers agree on numbers up to 1.7e308; send a larger one as a string"
+            )
+        }
+        reason => reason.to_owned(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::time::Instant;
 
 use jaq_core::{Ctx, Filter, Vars};
+use jaq_json::{Num, Val};
 use serde_json::Value;
 
 use crate::engine::{Engine, Terms};
@@ -17,6 +18,7 @@ use crate::program::{Input, Program};
 use crate::shape;
 use crate::value::FencedValue;
 use crate::value::json::{self, ExportError};
+use crate::value::numeral;
 
 /// Characters of an error message that are kept.
 const MAX_MESSAGE: usize = 500;
@@ -85,6 +87,8 @@ pub struct Session<'w> {
     memory_left: usize,
     document: FencedValue,
     variables: Vec<FencedValue>,
+    /// Whether outputs that are long numbers become strings, with all of their digits.
+    keeps_digits: bool,
 }
 
 impl std::fmt::Debug for Session<'_> {
@@ -115,6 +119,7 @@ impl<'w> Session<'w> {
             memory_left: limits.memory_bytes,
             document: FencedValue::leaf(jaq_json::Val::Null),
             variables: Vec::new(),
+            keeps_digits: false,
         };
         let (values, memory_left) = session.fenced(|| {
             let internal = |error: String| EvalError::failed(Failure::internal(error));
@@ -144,6 +149,21 @@ impl<'w> Session<'w> {
             Some(filter) => self.located(failure, &filter, program),
             None => failure,
         }))
+    }
+
+    /// Runs a program like [`Session::run`]. An output that is a number of the input with a fraction, or with more digits than 64
+    /// bits hold, becomes a string with all of its digits.
+    ///
+    /// # Errors
+    /// Those of [`Session::run`].
+    pub fn run_exact(&self, program: &Program) -> Result<Vec<Value>, EvalError> {
+        let exact = Session {
+            document: self.document.clone(),
+            variables: self.variables.clone(),
+            keeps_digits: true,
+            ..*self
+        };
+        exact.run(program)
     }
 
     /// Runs an instrumented program that failed, and adds the location that it finds. Instrumentation costs steps and stack,
@@ -251,6 +271,11 @@ impl<'w> Session<'w> {
         number: usize,
         budget: &mut usize,
     ) -> Result<Value, EvalError> {
+        if let Val::Num(num @ (Num::BigInt(_) | Num::Dec(_))) = &output.val
+            && self.keeps_digits
+        {
+            return Ok(Value::String(numeral::text(num)));
+        }
         json::to_json(&output.val, budget).map_err(|error| match error {
             ExportError::NotFinite => EvalError::NotANumber { output: number },
             ExportError::Inexact(text) => EvalError::InexactNumber {
