@@ -37,9 +37,8 @@ use crate::clock::{Clock, after};
 use crate::failpoint::fail_point;
 use crate::job::{AlreadyPrepared, InvalidTransition, Job, JobId};
 use crate::metrics::{ConnectionGauges, FinishedJob, Metrics};
-use crate::store::{Claim, ClaimedRecord, Lease, Store, StoreError};
+use crate::store::{Claim, Lease, Store, StoreError};
 use crate::sync;
-use crate::update::RecordId;
 use crate::wakeup::{WakeUp, WakeUps};
 use crate::zoho::{Client, ConnectionStatus};
 use batch::CallRef;
@@ -47,6 +46,7 @@ pub use callbacks::{CallbackQueue, Patience};
 use claims::ClaimResult;
 use driven_jobs::{DrivenJob, DrivenJobs};
 use host_health::HostHealth;
+use order::CallClaim;
 pub use prepare::preview_preparation;
 use work::TurnWork;
 
@@ -150,7 +150,7 @@ struct LeasedJob {
     /// Why this turn stopped driving it.
     error: Option<DriveError>,
     /// The claimed records of calls that are sent next, by the number of the call.
-    claims: BTreeMap<usize, Vec<(RecordId, ClaimedRecord)>>,
+    claims: BTreeMap<usize, Vec<CallClaim>>,
     /// Dropped with the lease: the recorder of its progress callback waits for that.
     progress: Option<oneshot::Sender<()>>,
     /// Keeps other turns of this process from trying to claim the job.

@@ -14,6 +14,7 @@ pub const POINTS: &[&str] = &[
     "prepare.answered",
     "prepare.recorded",
     "order.claimed",
+    "order.created",
     "order.settled",
     "send.locked",
     "send.announced",

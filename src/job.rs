@@ -20,7 +20,7 @@ mod unknown_outcome;
 pub mod view;
 
 pub use crate::outcome::{Failure, NewRecordOutcome, Progress, Refusal, SentRequest};
-pub use call::event::CallEvent;
+pub use call::event::{CallEvent, SupersededRecords};
 pub use call::status::{CallEventKind, CallStatus, InvalidTransition, RecordTally};
 pub use call::{CallState, TRACK_FOR};
 pub use callback::{

@@ -111,6 +111,8 @@ pub enum NewRecordOutcome {
     },
     /// The call that was to create it failed as a whole; the job's error tells why.
     CallFailed,
+    /// It was left to a newer delivery.
+    Superseded,
 }
 
 impl NewRecordOutcome {
@@ -118,7 +120,7 @@ impl NewRecordOutcome {
     pub fn id(&self) -> Option<RecordId> {
         match self {
             Self::Created { id } | Self::Updated { id, .. } => Some(*id),
-            Self::Refused { .. } | Self::CallFailed => None,
+            Self::Refused { .. } | Self::CallFailed | Self::Superseded => None,
         }
     }
 
@@ -126,7 +128,9 @@ impl NewRecordOutcome {
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Refused { code, .. } => Some(code),
-            Self::Created { .. } | Self::Updated { .. } | Self::CallFailed => None,
+            Self::Created { .. } | Self::Updated { .. } | Self::CallFailed | Self::Superseded => {
+                None
+            }
         }
     }
 }

@@ -120,6 +120,15 @@ impl Plan {
         json
     }
 
+    /// Whether later steps change the records that are created.
+    fn changes_new_records(&self) -> bool {
+        let PlanScope::Ids(known) = self.scope else {
+            return false;
+        };
+        let mut ranges = self.calls.iter().filter_map(|call| call.target.named());
+        ranges.any(|range| range.end > known)
+    }
+
     /// The path that calls of a kind are sent to.
     fn path(&self, kind: CallKind) -> String {
         self.api_version.path(&kind.endpoint(&self.module))
@@ -163,11 +172,15 @@ impl fmt::Display for Plan {
             let and = if upserts.is_empty() { "" } else { ", and " };
             let calls = others.len();
             let endpoints = step::endpoints(others, |kind| self.path(kind));
+            let scope = match (&self.scope, self.changes_new_records()) {
+                (PlanScope::Ids(0), true) => "them".to_owned(),
+                (scope, true) => format!("{scope} and the new ones"),
+                (scope, false) => scope.to_string(),
+            };
             write!(
                 formatter,
-                "{and}{calls} call{} to {endpoints} for {}",
-                plural(calls),
-                self.scope
+                "{and}{calls} call{} to {endpoints} for {scope}",
+                plural(calls)
             )?;
         }
         for call in &self.calls {

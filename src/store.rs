@@ -41,7 +41,7 @@ pub use listing::{
 };
 pub use lock::{Lock, LockHolder};
 pub(crate) use record_order::RecordOrder;
-pub use record_order::{ClaimResult, ClaimedRecord, RecordClaim, RecordOrders};
+pub use record_order::{ClaimResult, ClaimedRecord, OrderSearch, RecordClaim, RecordOrders};
 pub use retention::Retention;
 
 /// The kind of a store. Each has positions of lists of its own form.

@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 pub use api_version::ApiVersion;
-pub use creation::NewRecords;
+pub use creation::{NewRecords, order_field, value_digest};
 pub use id::{InvalidId, RecordId, TerritoryId, UserId, ViewId};
 pub use match_value::{InvalidValue, MAX_VALUE_CHARS, MatchValue};
 use method::FieldSupport;
@@ -32,7 +32,7 @@ pub use selector::{
     MAX_VALUES, Match, Named, NamedTerritory, NamedView, OnMany, OnNone, Records, Selector,
     Territory,
 };
-pub use step::StepKind;
+pub use step::{ChangeKind, StepKind};
 use strict_reader::{Node, Object, Problem, Problems};
 pub use tags::{InvalidTag, MAX_TAG_CHARS, TagChanges, TagName};
 

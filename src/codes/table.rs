@@ -629,6 +629,10 @@ table! {
         "another job is creating the record of the same value";
         "nothing: masshook looks the record up again once it exists, and updates it";
         "", "{}";
+    RecordNotCreated = "RECORD_NOT_CREATED" Masshook [] DENIED, says [];
+        "the records of this call were to be created first, and none of them was";
+        "see why the step `create` failed; a replay of the job creates the records and then carries out this step";
+        "", "{}";
     MatchTooWide = "MATCH_TOO_WIDE" Masshook [] DENIED, says [];
         "the values of `match` mean too many records, or take too many searches; nothing was updated";
         "split the values over several update requests, or update a custom view by its `cvid`";

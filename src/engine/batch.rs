@@ -110,20 +110,29 @@ impl Batch {
         job: &Job,
         call: &Call,
     ) -> Vec<(usize, NewRecordOutcome)> {
-        let (Some(range), Some(new)) = (call.target.new_records(), &job.request.new_records) else {
+        let Some(new) = &job.request.new_records else {
             return Vec::new();
         };
-        let BatchPayload::NewRows { keys, .. } = &self.payload else {
-            return Vec::new();
-        };
-        let by_key: HashMap<&String, &NewRecordOutcome> = keys.iter().zip(rows).collect();
-        let values = range.clone().zip(call.new_values(&job.request));
+        let by_key = self.outcomes_by_key(rows);
         let outcome = |(number, value)| {
-            let outcome = by_key.get(&new.key(value)).copied();
+            let outcome = by_key.get(new.key(value).as_str()).copied();
             let outcome = outcome.cloned();
             (number, outcome.unwrap_or(NewRecordOutcome::CallFailed))
         };
-        values.map(outcome).collect()
+        job.remaining_new(call).into_iter().map(outcome).collect()
+    }
+
+    /// The outcomes of new records by the keys of their values, given those of its rows.
+    pub(super) fn outcomes_by_key<'a>(
+        &'a self,
+        rows: &'a [NewRecordOutcome],
+    ) -> HashMap<&'a str, &'a NewRecordOutcome> {
+        match &self.payload {
+            BatchPayload::NewRows { keys, .. } => {
+                keys.iter().map(String::as_str).zip(rows).collect()
+            }
+            BatchPayload::Same { .. } | BatchPayload::Rows { .. } => HashMap::new(),
+        }
     }
 
     /// Whether its calls may be sent apart if Zoho refuses the batch as a whole. Equal calls on a custom view are one call.
@@ -151,9 +160,9 @@ impl Batch {
             }
             BatchPayload::NewRows { field, keys, rows } => {
                 let new = job.request.new_records.iter();
-                let values = state.call.new_values(&job.request);
+                let values = job.remaining_new(&state.call);
                 let own: HashSet<String> = new
-                    .flat_map(|new| values.iter().map(|value| new.key(value)))
+                    .flat_map(|new| values.iter().map(|(_, value)| new.key(value)))
                     .collect();
                 let rows = keys.iter().zip(rows).filter(|(key, _)| own.contains(*key));
                 let (keys, rows) = rows.map(|(key, row)| (key.clone(), row.clone())).unzip();

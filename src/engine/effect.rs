@@ -64,7 +64,7 @@ pub(super) fn effects(
     let mut inputs: BTreeMap<String, Vec<PrepareInput>> = BTreeMap::new();
     for place in work.preparing {
         if let Some(LeasedJob { job, .. }) = leased.get(place) {
-            let input = PrepareInput::of(place, &job.request);
+            let input = PrepareInput::of(place, &job.request, job.order.is_some());
             inputs
                 .entry(job.connection.clone())
                 .or_default()

@@ -108,7 +108,7 @@ impl Engine {
             } => {
                 let sending = self.send(batch, holders, denied_endpoints, turn, results);
                 let Some(sent) = sending.await else {
-                    self.settle_claims(claims, None).await;
+                    self.drop_claims(claims).await;
                     return None;
                 };
                 self.send_apart(sent, parts, claims, denied_endpoints, turn, results)

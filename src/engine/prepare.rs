@@ -7,7 +7,7 @@ mod creation;
 mod matching;
 mod names;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use crate::guard::{self, CreationCheck};
 use crate::job::{PreparationOutcome, PreparationResult};
 use crate::lookup::LookupField;
 use crate::update::{
-    Assignment, Match, ModuleName, RecordId, Records, Selector, StepKind, UpdateMethod,
+    Assignment, ChangeKind, Match, ModuleName, RecordId, Records, Selector, StepKind, UpdateMethod,
     UpdateRequest, UserId, UserReference,
 };
 use crate::zoho::metadata::{Field, Freshness};
@@ -38,12 +38,15 @@ pub(super) struct PrepareInput {
     owner: Option<UserReference>,
     /// Records of a request that is replayed, whose other records are looked up again.
     known_ids: Vec<RecordId>,
+    /// The names of the orders of these records by their values; none if the job has no order.
+    found: Option<BTreeMap<RecordId, BTreeSet<String>>>,
     steps: Vec<StepKind>,
 }
 
 impl PrepareInput {
-    /// The input of the job at a place in the turn.
-    pub(super) fn of(place: usize, request: &UpdateRequest) -> Self {
+    /// The input of the job at a place in the turn. `is_ordered` is whether the job has an order.
+    pub(super) fn of(place: usize, request: &UpdateRequest, is_ordered: bool) -> Self {
+        let found = request.new_records.iter().map(|new| new.found.clone());
         let new = request.new_records.as_ref().map(|new| &new.query);
         let new = new.filter(|query| !query.values.is_empty());
         let (open, known_ids) = match (new, &request.selector) {
@@ -63,6 +66,7 @@ impl PrepareInput {
             way: request.effective_method(),
             open,
             known_ids,
+            found: is_ordered.then(|| found.flatten().collect()),
             owner: request.owner.as_ref().map(|owner| owner.user.clone()),
             steps: request.steps(),
         }
@@ -117,7 +121,8 @@ pub(super) async fn prepare(
         let place = input.place;
         let prepared = match prepare_fields(&mut field_cache, input).await {
             Ok(PrepareStage::Done(prepared)) => prepared,
-            Ok(PrepareStage::NeedsRecords(wanted, checked)) => {
+            Ok(PrepareStage::NeedsRecords(needed)) => {
+                let (wanted, checked) = *needed;
                 queries.push(wanted);
                 waiting.push((place, checked));
                 continue;
@@ -151,7 +156,7 @@ pub async fn preview_preparation(
 ) -> PreparationResult {
     let found = prepare(
         client,
-        vec![PrepareInput::of(0, request)],
+        vec![PrepareInput::of(0, request, false)],
         Vec::new(),
         give_up,
     )
@@ -163,7 +168,29 @@ pub async fn preview_preparation(
 /// The state of a job before records are looked up.
 enum PrepareStage {
     Done(PreparationResult),
-    NeedsRecords(MatchQuery, CheckedFields),
+    NeedsRecords(Box<(MatchQuery, CheckedFields)>),
+}
+
+/// The id of an owner who is named by e-mail address.
+async fn find_owner(
+    client: &Client,
+    owner: Option<&UserReference>,
+    give_up: Timestamp,
+) -> Step<Option<UserId>> {
+    match owner {
+        Some(UserReference::Email(email)) => {
+            names::find_user(client, email, give_up).await.map(Some)
+        }
+        Some(UserReference::Id(_)) | None => Ok(None),
+    }
+}
+
+/// The id of an owner who is named by it.
+fn known_owner(owner: Option<&UserReference>) -> Option<UserId> {
+    match owner {
+        Some(UserReference::Id(id)) => Some(*id),
+        Some(UserReference::Email(_)) | None => None,
+    }
 }
 
 async fn prepare_fields(
@@ -180,16 +207,12 @@ async fn prepare_fields(
         owner,
         steps,
         known_ids,
+        found,
         ..
     } = input;
-    let (owner, found_owner) = match owner {
-        Some(UserReference::Email(email)) => {
-            let id = names::find_user(client, &email, give_up).await?;
-            (Some(id), Some(id))
-        }
-        Some(UserReference::Id(id)) => (Some(id), None),
-        None => (None, None),
-    };
+    let tags = steps.iter().any(|step| step.change() == ChangeKind::Tags);
+    let found_owner = find_owner(client, owner.as_ref(), give_up).await?;
+    let owner = found_owner.or(known_owner(owner.as_ref()));
     let (records, wanted) = match open {
         None => (None, None),
         Some(Selector::Records(records)) => (Some(records), None),
@@ -218,11 +241,12 @@ async fn prepare_fields(
                 column: LookupField { module, field },
                 wanted,
                 known_ids,
+                found,
                 creation: checked.creation.clone(),
-                owner,
+                owner: owner.filter(|_| !tags),
                 fields: checked.fields.clone().unwrap_or(fields),
             };
-            PrepareStage::NeedsRecords(query, checked)
+            PrepareStage::NeedsRecords(Box::new((query, checked)))
         }
         None => {
             let CheckedFields {

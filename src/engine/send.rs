@@ -112,14 +112,14 @@ impl Engine {
         results: &mpsc::Sender<EffectResult>,
     ) -> Option<EffectResult> {
         let EffectResult::Sent(batch, CallResult { requests, outcome }) = sent else {
-            self.settle_claims(claims, None).await;
+            self.drop_claims(claims).await;
             return Some(sent);
         };
         let refusal = match outcome {
             Err(zoho::Error::Refused(refusal)) if parts.len() > 1 => refusal,
             outcome => {
                 let sent = CallResult { requests, outcome };
-                self.settle_claims(claims, Some(&sent)).await;
+                self.settle_claims(claims, &batch, &sent).await;
                 return Some(EffectResult::Sent(batch, sent));
             }
         };
@@ -136,10 +136,15 @@ impl Engine {
         );
         let send = |(part, claims): (Batch, CallClaims)| async move {
             let sent = self.send_unless_denied(&part, denied_endpoints, turn).await;
-            self.settle_claims(claims, sent.as_ref()).await;
             match sent {
-                Some(sent) => Some(EffectResult::Sent(part, sent)),
-                None => not_sent(part),
+                Some(sent) => {
+                    self.settle_claims(claims, &part, &sent).await;
+                    Some(EffectResult::Sent(part, sent))
+                }
+                None => {
+                    self.drop_claims(claims).await;
+                    not_sent(part)
+                }
             }
         };
         let mut with_claims = |part: Batch| {
@@ -156,7 +161,7 @@ impl Engine {
             let is_same = |result: &EffectResult| matches!(result, EffectResult::Sent(_, sent) if matches!(&sent.outcome, Err(zoho::Error::Refused(other)) if *other == refusal));
             if sent.len() == 2 && sent.iter().all(is_same) {
                 for (part, claims) in std::mem::take(&mut parts) {
-                    self.settle_claims(claims, None).await;
+                    self.drop_claims(claims).await;
                     let outcome = Err(zoho::Error::Refused(refusal.clone()));
                     let requests = Vec::new();
                     sent.push(EffectResult::Sent(part, CallResult { requests, outcome }));

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashSet};
 use jiff::Timestamp;
 
 use super::batch::{Batch, CallRef, Packer, RemainingRecords};
-use super::order::{newest_calls, records_of};
-use crate::job::{Job, NextStep};
+use super::order::{names_of, newest_calls};
+use crate::job::{CallState, Job, NextStep};
 use crate::plan::CallKind;
 use crate::update::ModuleName;
 
@@ -41,6 +41,11 @@ pub(super) struct TurnWork {
     pub(super) callbacks: Vec<usize>,
     /// When the next work is due.
     pub(super) next_at: Option<Timestamp>,
+}
+
+/// Whether a call changes or creates records that are known one by one.
+fn has_records(job: &Job, state: &CallState) -> bool {
+    state.call.target.new_records().is_some() || !job.ids(&state.call).is_empty()
 }
 
 impl TurnWork {
@@ -79,12 +84,12 @@ impl TurnWork {
                             job: place,
                             seq: state.call.seq,
                         };
-                        if job.order.is_some() && !job.ids(&state.call).is_empty() {
+                        if job.order.is_some() && has_records(job, state) {
                             if !is_claimed(call) {
                                 unclaimed.push((call, job));
                                 continue;
                             }
-                            claimed.extend(records_of(job, call.seq));
+                            claimed.extend(names_of(job, call.seq).into_keys());
                         }
                         packer.put(
                             call,

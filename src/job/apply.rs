@@ -9,9 +9,13 @@ use super::call::status::{CallEventKind, CallStatus, InvalidTransition, RecordTa
 use super::history::WaitReason;
 use super::model::{FAILURES_KEPT, Job};
 use super::unknown_outcome;
+use crate::codes::Cause;
 use crate::outcome::{Failure, Refusal};
 use crate::plan::CallKind;
 use crate::update::{RecordId, StepKind};
+
+/// What to do if the first calls of a job take its records out of the view.
+const VIEW_EMPTIED: &str = "select a view that does not ask for a field that the job sets; for these records, send what is left by `ids` or `match`";
 
 impl Job {
     /// Counts requests that were sent for a call.
@@ -39,12 +43,12 @@ impl Job {
         if let CallEvent::Progressed { .. } | CallEvent::JobNotFound = event {
             self.calls[index].record_late_poll(now);
         }
-        if let CallEvent::Superseded(ids) = &event {
-            self.superseded_ids.extend(ids);
-            self.record_superseded(seq, ids.len(), now);
+        if let CallEvent::Superseded(records) = &event {
+            self.supersede(seq, records, now);
         }
         let event = self.calls[index].apply_deadlines(event, self.created_at, track_for, now);
         let event = self.settle_if_complete(index, event);
+        let event = self.explain_empty_view(index, event);
         let kind = self.event_kind(index, &event);
         let call = &mut self.calls[index];
         call.status = advance(call.status, kind)?;
@@ -52,6 +56,7 @@ impl Job {
         call.record(&event, track_for, now);
         self.record_in_history(index, &event, now);
         self.record_failures(index, event);
+        self.end_calls_without_records();
         if self.finished_at.is_none() && self.status().is_final() {
             self.finished_at = Some(now);
         }
@@ -98,42 +103,75 @@ impl Job {
 
     /// Settles a call once none of its records is left: rereads have found them updated, or a newer delivery has updated them.
     fn settle_if_complete(&self, index: usize, event: CallEvent) -> CallEvent {
-        let remaining = || self.remaining_ids(&self.calls[index]);
+        let state = &self.calls[index];
+        let remaining = || self.remaining_ids(state);
         let is_found = |found: &BTreeSet<RecordId>| remaining().iter().all(|id| found.contains(id));
+        let is_over = || remaining().is_empty() && self.remaining_new(&state.call).is_empty();
         let is_complete = matches!(&event, CallEvent::FoundUpdated(found) if is_found(found))
-            || matches!(&event, CallEvent::Superseded(_) if remaining().is_empty());
+            || matches!(&event, CallEvent::Superseded(_) if is_over());
         match is_complete {
             true => CallEvent::Settled(Vec::new()),
             false => event,
         }
     }
 
+    /// Says of a view without records that an earlier call of the job has taken them out of it.
+    fn explain_empty_view(&self, index: usize, event: CallEvent) -> CallEvent {
+        let before = self.calls[..index].iter();
+        let mut before = before.filter_map(|call| call.progress);
+        let CallEvent::Refused(refusal) = event else {
+            return event;
+        };
+        let is_emptied =
+            refusal.cause() == Some(Cause::NoRecords) && before.any(|counts| counts.updated > 0);
+        if !is_emptied {
+            return CallEvent::Refused(refusal);
+        }
+        let message = format!(
+            "{}: the calls of this job before have changed the records, and the custom view holds none of them any more",
+            refusal.message
+        );
+        CallEvent::Refused(Refusal {
+            message,
+            advice: Some(VIEW_EMPTIED.to_owned()),
+            ..refusal
+        })
+    }
+
     /// The number of records of a call that need no request any more.
     fn done_records(&self, index: usize) -> u64 {
         let call = &self.calls[index];
-        let ids = self.ids(&call.call).iter();
-        let done =
-            ids.filter(|id| call.updated_ids.contains(id) || self.superseded_ids.contains(id));
-        done.count() as u64
+        let superseded = self.superseded_in(call.call.step());
+        let ids = self.ids(&call.call);
+        let done = ids
+            .iter()
+            .filter(|id| call.updated_ids.contains(id) || superseded.contains(id));
+        let new = call.call.target.new_records();
+        let new = new.map_or(0, ExactSizeIterator::len) - self.remaining_new(&call.call).len();
+        (done.count() + new) as u64
     }
 
     fn event_kind(&self, index: usize, event: &CallEvent) -> CallEventKind {
         let call = &self.calls[index];
-        let records = self.ids(&call.call).len() as u64;
+        let new = call.call.target.new_records();
+        let new = new.map_or(0, ExactSizeIterator::len);
+        let records = (self.ids(&call.call).len() + new) as u64;
         let found = self.done_records(index);
         match event {
             CallEvent::Settled(failures) => {
                 let failed: BTreeSet<RecordId> =
                     failures.iter().map(|failure| failure.id).collect();
                 let failed = failed.len() as u64;
-                CallEventKind::Settled(RecordTally::of(records.saturating_sub(failed), failed))
+                let others = failed + self.count_absent(&call.call);
+                CallEventKind::Settled(RecordTally::of(records.saturating_sub(failed), others))
             }
             CallEvent::Upserted(outcomes) => {
                 let done = outcomes
                     .iter()
                     .filter(|(_, outcome)| outcome.id().is_some());
                 let done = done.count() as u64;
-                CallEventKind::Settled(RecordTally::of(done, outcomes.len() as u64 - done))
+                let others = outcomes.len() as u64 - done;
+                CallEventKind::Settled(RecordTally::of(found + done, others))
             }
             CallEvent::Accepted { .. } => CallEventKind::Accepted,
             CallEvent::Postponed { .. }

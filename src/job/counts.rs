@@ -1,8 +1,10 @@
 //! The counts of a job's records.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::call::CallState;
+use super::call::status::CallStatus;
 use super::model::Job;
 use super::preparation::PreparationStatus;
 use super::status::Counts;
@@ -26,74 +28,68 @@ impl Job {
     /// The counts of one step of a job whose calls are planned.
     pub fn counts_of_step(&self, step: StepKind) -> Counts {
         if step == StepKind::Create {
-            let new = self.count_new_records();
-            return Counts {
-                total: new.total,
-                updated: new.updated,
-                created: Some(new.created),
-                failed: new.failed,
-                pending: new.pending,
-                superseded: None,
-            };
+            return self.count_new_records(Some(step));
         }
-        match &self.request.selector {
-            Selector::Match(_) | Selector::Named(_) => Counts::default(),
-            Selector::Records(Records::Ids(ids)) => {
-                let none = BTreeSet::new();
-                let failed = self.failed_by_step.get(&step).unwrap_or(&none);
-                let pending = self.pending_of_ids(ids, failed, Some(step));
-                let superseded = self.count_superseded(failed, &pending);
-                let (total, failed) = (ids.len() as u64, failed.len() as u64);
-                let pending = pending.len() as u64;
-                Counts {
-                    total,
-                    updated: total - failed - pending - superseded.unwrap_or_default(),
-                    created: None,
-                    failed,
-                    pending,
-                    superseded,
-                }
-            }
-            Selector::Records(Records::View { .. }) => self.counts_of_view(Some(step)),
+        let Selector::Records(records) = &self.request.selector else {
+            return Counts::default();
+        };
+        let Records::Ids(ids) = records else {
+            return self.counts_of_view(Some(step));
+        };
+        let known = self.counts_of_ids(ids, Some(step));
+        let mut ranges = self
+            .calls_of(Some(step))
+            .filter_map(|call| call.call.target.named());
+        match ranges.any(|range| range.end > ids.len()) {
+            true => known.plus(self.count_new_records(Some(step))),
+            false => known,
         }
     }
 
     /// The calls of a step; all calls if there is none.
-    fn calls_of(&self, step: Option<StepKind>) -> impl Iterator<Item = &CallState> + Clone {
+    pub(super) fn calls_of(
+        &self,
+        step: Option<StepKind>,
+    ) -> impl Iterator<Item = &CallState> + Clone {
         let calls = self.calls.iter();
         calls.filter(move |call| step.is_none_or(|step| call.call.step() == step))
     }
 
     /// Counts known records and new ones.
     fn counts_of_records(&self, ids: &[RecordId]) -> Counts {
-        let known = self.counts_of_ids(ids);
-        if self.request.new_records.is_none() {
-            return known;
-        }
-        let new = self.count_new_records();
-        Counts {
-            total: known.total + new.total,
-            updated: known.updated + new.updated,
-            created: Some(new.created),
-            failed: known.failed + new.failed,
-            pending: known.pending + new.pending,
-            superseded: known.superseded,
+        let known = self.counts_of_ids(ids, None);
+        match self.request.new_records {
+            Some(_) => known.plus(self.count_new_records(None)),
+            None => known,
         }
     }
 
-    /// Counts single records: each is known.
-    fn counts_of_ids(&self, ids: &[RecordId]) -> Counts {
-        let (total, failed) = (ids.len() as u64, self.failed_ids.len() as u64);
-        let (pending, superseded) = match self.preparation.status {
-            PreparationStatus::Pending => (total, self.order.map(|_| 0)),
-            PreparationStatus::Planned
-            | PreparationStatus::Nothing
-            | PreparationStatus::Refused => {
-                let pending = self.pending_of_ids(ids, &self.failed_ids, None);
-                let superseded = self.count_superseded(&self.failed_ids, &pending);
-                (pending.len() as u64, superseded)
-            }
+    /// Counts single records, each of which is known: what a step has changed of them, or all steps.
+    fn counts_of_ids(&self, ids: &[RecordId], step: Option<StepKind>) -> Counts {
+        let total = ids.len() as u64;
+        if self.preparation.status == PreparationStatus::Pending {
+            return Counts {
+                total,
+                pending: total,
+                superseded: self.order.map(|_| 0),
+                ..Counts::default()
+            };
+        }
+        let none = BTreeSet::new();
+        let (failed, superseded) = match step {
+            None => (&self.failed_ids, &self.superseded_ids),
+            Some(step) => (
+                self.failed_by_step.get(&step).unwrap_or(&none),
+                self.superseded_in(step),
+            ),
         };
+        let (failed, superseded) = (self.known(ids, failed), self.known(ids, superseded));
+        let pending = self.pending_of_ids(ids, &failed, step);
+        let superseded = superseded
+            .iter()
+            .filter(|id| !failed.contains(id) && !pending.contains(id));
+        let superseded = self.order.map(|_| superseded.count() as u64);
+        let (failed, pending) = (failed.len() as u64, pending.len() as u64);
         Counts {
             total,
             updated: total - failed - pending - superseded.unwrap_or_default(),
@@ -101,6 +97,18 @@ impl Job {
             failed,
             pending,
             superseded,
+        }
+    }
+
+    /// Those of a set of records that are not new.
+    fn known<'a>(
+        &self,
+        ids: &[RecordId],
+        set: &'a BTreeSet<RecordId>,
+    ) -> Cow<'a, BTreeSet<RecordId>> {
+        match self.request.new_records {
+            Some(_) => Cow::Owned(ids.iter().filter(|id| set.contains(id)).copied().collect()),
+            None => Cow::Borrowed(set),
         }
     }
 
@@ -119,7 +127,8 @@ impl Job {
         for range in open {
             let new = range.start.max(counted_to)..range.end.max(counted_to);
             counted_to = new.end;
-            let new = ids.get(new).unwrap_or_default().iter();
+            let known = new.start.min(ids.len())..new.end.min(ids.len());
+            let new = ids.get(known).unwrap_or_default().iter();
             pending.extend(new.filter(|id| !failed.contains(id)));
         }
         pending
@@ -132,7 +141,14 @@ impl Job {
     fn counts_of_view(&self, step: Option<StepKind>) -> Counts {
         let of = |call: &CallState| call.progress.unwrap_or_default();
         let calls = self.calls_of(step);
-        let total = calls.clone().map(|call| of(call).total).max();
+        let mut total = calls.clone().map(|call| of(call).total).max();
+        if calls
+            .clone()
+            .all(|call| call.status == CallStatus::Failed && call.progress.is_none())
+        {
+            // Zoho refused the step as a whole. It was to change the records that the other steps have seen.
+            total = self.calls.iter().map(|call| of(call).total).max();
+        }
         let failed = calls.clone().map(|call| of(call).failed).max();
         let total = total.unwrap_or_default();
         let absent = |call: &CallState| match call.has_ended_with_counts() {

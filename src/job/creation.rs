@@ -1,18 +1,14 @@
 //! The records that a job creates.
 
-use super::model::Job;
-use crate::outcome::NewRecordOutcome;
-use crate::update::MatchValue;
+use std::collections::BTreeSet;
 
-/// How many records a job has created, updated instead, and not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct NewRecordCounts {
-    pub(super) total: u64,
-    pub(super) created: u64,
-    pub(super) updated: u64,
-    pub(super) failed: u64,
-    pub(super) pending: u64,
-}
+use super::call::status::CallStatus;
+use super::model::Job;
+use super::status::Counts;
+use crate::codes::Cause;
+use crate::outcome::{NewRecordOutcome, Refusal};
+use crate::plan::Call;
+use crate::update::{MatchValue, RecordId, Records, Selector, StepKind};
 
 impl Job {
     /// The values of the records to create, each with its outcome once there is one.
@@ -22,21 +18,104 @@ impl Job {
         values.enumerate().map(with_outcome)
     }
 
-    /// Counts the records to create.
-    pub(super) fn count_new_records(&self) -> NewRecordCounts {
-        let mut counts = NewRecordCounts::default();
-        for (_, outcome) in self.new_records() {
+    /// The numbers and values of the records that a call has still to create.
+    pub fn remaining_new(&self, call: &Call) -> Vec<(usize, &MatchValue)> {
+        let range = call.target.new_records().cloned().unwrap_or_default();
+        let values = range.zip(call.new_values(&self.request));
+        let is_open = |(number, _): &(usize, &MatchValue)| {
+            self.new_records.get(number) != Some(&NewRecordOutcome::Superseded)
+        };
+        values.filter(is_open).collect()
+    }
+
+    /// Counts the records to create: what a step has changed of them, or all steps.
+    pub(super) fn count_new_records(&self, step: Option<StepKind>) -> Counts {
+        let known = match &self.request.selector {
+            Selector::Records(Records::Ids(ids)) => ids.len(),
+            Selector::Records(Records::View { .. }) | Selector::Match(_) | Selector::Named(_) => 0,
+        };
+        let open = self.calls_of(step).filter(|call| !call.status.is_final());
+        let open: Vec<_> = open.filter_map(|call| call.call.target.named()).collect();
+        let none = BTreeSet::new();
+        let (failed, superseded) = match step {
+            None => (&self.failed_ids, &self.superseded_ids),
+            Some(step) => (
+                self.failed_by_step.get(&step).unwrap_or(&none),
+                self.superseded_in(step),
+            ),
+        };
+        let is_creation = step == Some(StepKind::Create);
+        let (mut counts, mut created, mut left) = (Counts::default(), 0, 0);
+        for (number, (_, outcome)) in self.new_records().enumerate() {
             counts.total += 1;
+            let is_open = || open.iter().any(|range| range.contains(&(known + number)));
+            let id = outcome.and_then(NewRecordOutcome::id);
+            let in_set = |set: &BTreeSet<RecordId>| id.is_some_and(|id| set.contains(&id));
             match outcome {
-                Some(NewRecordOutcome::Created { .. }) => counts.created += 1,
-                Some(NewRecordOutcome::Updated { .. }) => counts.updated += 1,
+                None => counts.pending += 1,
                 Some(NewRecordOutcome::Refused { .. } | NewRecordOutcome::CallFailed) => {
                     counts.failed += 1;
                 }
-                None => counts.pending += 1,
+                Some(NewRecordOutcome::Superseded) => left += 1,
+                Some(_) if !is_creation && in_set(failed) => counts.failed += 1,
+                Some(_) if !is_creation && is_open() => counts.pending += 1,
+                Some(_) if !is_creation && in_set(superseded) => left += 1,
+                Some(NewRecordOutcome::Created { .. }) if is_creation || step.is_none() => {
+                    created += 1;
+                }
+                Some(_) => counts.updated += 1,
             }
         }
-        counts
+        Counts {
+            created: (is_creation || step.is_none()).then_some(created),
+            superseded: self.order.map(|_| left),
+            ..counts
+        }
+    }
+
+    /// The number of records that a call would change, but that were not created.
+    pub(super) fn count_absent(&self, call: &Call) -> u64 {
+        let numbers = self
+            .request
+            .resolved()
+            .map(|request| call.created_before(request));
+        let outcomes = numbers.into_iter().flatten();
+        let outcomes = outcomes.filter_map(|number| self.new_records.get(&number));
+        let absent = outcomes.filter(|outcome| match outcome {
+            NewRecordOutcome::Refused { .. } | NewRecordOutcome::CallFailed => true,
+            NewRecordOutcome::Created { .. }
+            | NewRecordOutcome::Updated { .. }
+            | NewRecordOutcome::Superseded => false,
+        });
+        absent.count() as u64
+    }
+
+    /// Ends the calls that would change nothing but new records, if none of these exists.
+    pub(super) fn end_calls_without_records(&mut self) {
+        let Some(request) = self.request.resolved() else {
+            return;
+        };
+        let mut ended = Vec::new();
+        for (index, state) in self.calls.iter().enumerate() {
+            let numbers = state.call.created_before(request);
+            let mut outcomes = numbers.clone().map(|number| self.new_records.get(&number));
+            if state.status == CallStatus::Pending
+                && !numbers.is_empty()
+                && outcomes.all(|outcome| outcome.is_some_and(|outcome| outcome.id().is_none()))
+                && state.call.ids(request).is_empty()
+            {
+                ended.push((index, self.count_absent(&state.call) > 0));
+            }
+        }
+        for (index, has_failed) in ended {
+            let state = &mut self.calls[index];
+            (state.due_at, state.error) = (None, None);
+            state.status = CallStatus::Succeeded;
+            if has_failed {
+                state.status = CallStatus::Failed;
+                state.error = Some(Refusal::of(Cause::RecordNotCreated));
+            }
+        }
     }
 
     /// Records that a call failed as a whole.
@@ -67,7 +146,8 @@ impl Job {
                 }
                 NewRecordOutcome::Created { .. }
                 | NewRecordOutcome::Updated { .. }
-                | NewRecordOutcome::CallFailed => None,
+                | NewRecordOutcome::CallFailed
+                | NewRecordOutcome::Superseded => None,
             })
         };
         of_known.or_else(of_new)

@@ -1,5 +1,6 @@
 //! The job itself: its fields, its construction and its status.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::preparation::{Preparation, PreparationStatus};
 use super::status::JobStatus;
 use crate::outcome::{Failure, NewRecordOutcome, Refusal};
 use crate::plan::Call;
-use crate::update::{RecordId, StepKind, UpdateRequest};
+use crate::update::{ChangeKind, RecordId, StepKind, UpdateRequest};
 
 /// The number of failures that a job stores in full. Further failures are only counted.
 pub const FAILURES_KEPT: usize = 1_000;
@@ -60,9 +61,12 @@ pub struct Job {
     /// Its position among the jobs of its route that update the same records; none if the route has no `order_by`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<JobOrder>,
-    /// Records that were left to a newer delivery.
+    /// Records of which a change was left to a newer delivery.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub superseded_ids: BTreeSet<RecordId>,
+    /// These records by what was left. Jobs of earlier versions have none and left everything.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub superseded_by_change: BTreeMap<ChangeKind, BTreeSet<RecordId>>,
     /// The outcomes of the records to create, by their numbers in the request.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub new_records: BTreeMap<usize, NewRecordOutcome>,
@@ -124,6 +128,7 @@ impl Job {
             failed_by_step: BTreeMap::new(),
             order: None,
             superseded_ids: BTreeSet::new(),
+            superseded_by_change: BTreeMap::new(),
             new_records: BTreeMap::new(),
             error: None,
             callback: callback_url.map(CallbackState::new),
@@ -198,17 +203,31 @@ impl Job {
         self.calls.get_mut(seq.checked_sub(1)?)
     }
 
-    /// The ids of the records of a call. Empty for a custom view, whose records Zoho finds.
-    pub fn ids(&self, call: &Call) -> &[RecordId] {
-        let request = self.request.resolved();
-        request.map_or(&[], |request| call.ids(request))
+    /// The ids of the records of a call, those among them that the job has created. Empty for a custom view, whose records Zoho
+    /// finds.
+    pub fn ids(&self, call: &Call) -> Cow<'_, [RecordId]> {
+        let Some(request) = self.request.resolved() else {
+            return Cow::default();
+        };
+        let known = call.ids(request);
+        let mut new: Vec<RecordId> = Vec::new();
+        for number in call.created_before(request) {
+            let id = self.new_records.get(&number).and_then(NewRecordOutcome::id);
+            // Zoho may have found one record for several values.
+            new.extend(id.filter(|id| !known.contains(id) && !new.contains(id)));
+        }
+        match new.is_empty() {
+            true => Cow::Borrowed(known),
+            false => Cow::Owned([known, &new].concat()),
+        }
     }
 
     /// The records of a call that are not known to be updated, and not left to a newer delivery.
     pub fn remaining_ids(&self, state: &CallState) -> Vec<RecordId> {
-        let ids = self.ids(&state.call).iter();
-        ids.filter(|id| !state.updated_ids.contains(id) && !self.superseded_ids.contains(id))
-            .copied()
+        let superseded = self.superseded_in(state.call.step());
+        let ids = self.ids(&state.call);
+        let ids = ids.iter().copied();
+        ids.filter(|id| !state.updated_ids.contains(id) && !superseded.contains(id))
             .collect()
     }
 }

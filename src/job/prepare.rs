@@ -55,9 +55,10 @@ impl Job {
                 if let Some(update_by) = update_by {
                     self.request.update_by = update_by;
                 }
+                let new = new_records.as_ref().map_or(0, |new| new.values().len());
                 let problem = records
                     .as_ref()
-                    .and_then(|records| self.order_problem(records));
+                    .and_then(|records| self.order_problem(records, new));
                 if let Some(records) = records {
                     self.request.selector = Selector::Records(records);
                 }
@@ -110,15 +111,15 @@ impl Job {
     }
 
     /// Why the records of a prepared job can have no order, if there are too many.
-    fn order_problem(&self, records: &Records) -> Option<Refusal> {
+    fn order_problem(&self, records: &Records, new: usize) -> Option<Refusal> {
         self.order?;
         let Records::Ids(ids) = records else {
             return None;
         };
-        (ids.len() > MAX_ORDERED_RECORDS).then(|| {
+        let count = ids.len() + new;
+        (count > MAX_ORDERED_RECORDS).then(|| {
             let message = format!(
-                "`match` finds {} records, and `order_by` keeps the order of at most {MAX_ORDERED_RECORDS} of an update request",
-                ids.len()
+                "`match` selects {count} records, and `order_by` keeps the order of at most {MAX_ORDERED_RECORDS} of an update request"
             );
             Refusal::with(Cause::OrderTooManyRecords, message)
         })

@@ -40,6 +40,25 @@ pub struct Counts {
     pub superseded: Option<u64>,
 }
 
+impl Counts {
+    /// The counts of these and of other records.
+    #[must_use]
+    pub(super) fn plus(self, other: Self) -> Self {
+        let sum = |one: Option<u64>, other: Option<u64>| {
+            let all = one.into_iter().chain(other);
+            all.reduce(|one, other| one + other)
+        };
+        Self {
+            total: self.total + other.total,
+            updated: self.updated + other.updated,
+            created: sum(self.created, other.created),
+            failed: self.failed + other.failed,
+            pending: self.pending + other.pending,
+            superseded: sum(self.superseded, other.superseded),
+        }
+    }
+}
+
 impl JobStatus {
     /// Whether the job updates no more records.
     pub fn is_final(self) -> bool {

@@ -240,7 +240,9 @@ impl NewRecordView {
             NewRecordOutcome::Updated { id, found_by } => {
                 (*id, NewRecordAction::Updated, found_by.clone())
             }
-            NewRecordOutcome::Refused { .. } | NewRecordOutcome::CallFailed => return None,
+            NewRecordOutcome::Refused { .. }
+            | NewRecordOutcome::CallFailed
+            | NewRecordOutcome::Superseded => return None,
         };
         Some(Self {
             value: value.clone(),
@@ -346,7 +348,8 @@ fn failures(job: &Job) -> (Vec<FailureView>, u64) {
             }
             NewRecordOutcome::Created { .. }
             | NewRecordOutcome::Updated { .. }
-            | NewRecordOutcome::CallFailed => None,
+            | NewRecordOutcome::CallFailed
+            | NewRecordOutcome::Superseded => None,
         });
     let mut all = of_known.chain(of_new);
     let shown = all.by_ref().take(FAILURES_SHOWN).collect();

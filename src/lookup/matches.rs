@@ -133,6 +133,8 @@ pub struct ResolvedMatch {
     pub matched: usize,
     /// The records without duplicates, in the order of the values and then of their ids.
     pub ids: Vec<RecordId>,
+    /// The records of each value, by the place of the value.
+    pub found: Vec<(usize, RecordId)>,
     /// The values without a record, in their order.
     pub missing: Vec<MatchValue>,
     /// Why no record may be updated, if so.
@@ -159,8 +161,8 @@ pub fn refuse(wanted: &Match) -> Option<Refusal> {
 pub fn settle(wanted: &Match, hits: &MatchIndex, letter_case: LetterCase) -> ResolvedMatch {
     let (mut matched, mut several) = (0, 0);
     let mut seen = HashSet::new();
-    let (mut ids, mut missing) = (Vec::new(), Vec::new());
-    for value in &wanted.values {
+    let (mut ids, mut found, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, value) in wanted.values.iter().enumerate() {
         let records = hits.records(value.as_str(), letter_case);
         let records = records.collect::<Vec<_>>();
         let count = records.len();
@@ -169,6 +171,7 @@ pub fn settle(wanted: &Match, hits: &MatchIndex, letter_case: LetterCase) -> Res
         if count == 0 {
             missing.push(value.clone());
         }
+        found.extend(records.iter().map(|id| (place, *id)));
         ids.extend(records.into_iter().filter(|id| seen.insert(*id)));
     }
     let field = &wanted.field;
@@ -202,6 +205,7 @@ pub fn settle(wanted: &Match, hits: &MatchIndex, letter_case: LetterCase) -> Res
     ResolvedMatch {
         matched,
         ids,
+        found,
         missing,
         refusal,
     }

@@ -60,11 +60,6 @@ pub fn check_ordered(updates: &[UpdateRequest]) -> Result<(), Vec<OutputError>> 
                 ids.len()
             ),
         )),
-        Selector::Match(query) if query.on_none.as_str() == "create" => Some((
-            "/match/on_none",
-            "records that `on_none: create` creates have no order, so a route with `order_by` cannot create them; leave one of both out"
-                .to_owned(),
-        )),
         Selector::Records(Records::Ids(_)) | Selector::Match(_) => None,
         Selector::Records(Records::View { .. }) | Selector::Named(_) => Some((
             "",

@@ -56,21 +56,26 @@ fn action_targets(
     records: RecordCount,
     limits: &PlanLimits,
 ) -> Vec<Vec<Target>> {
-    let each = |target: fn(Range<usize>) -> Target| match records {
-        RecordCount::Ids(count) => chunks(count, limits.ids_per_call).map(target).collect(),
+    let each = |target: fn(Range<usize>) -> Target, new: usize| match records {
+        RecordCount::Ids(count) => chunks(count + new, limits.ids_per_call)
+            .map(target)
+            .collect(),
         // No request tags the records of a custom view.
         RecordCount::View => Vec::new(),
     };
+    let creation = request.creation();
+    let new = creation.map_or(0, |query| query.values.len());
     let mut steps = Vec::new();
     if !request.tags.add.is_empty() {
-        steps.push(each(Target::AddTags));
+        steps.push(each(Target::AddTags, new));
     }
     if !request.tags.remove.is_empty() {
-        steps.push(each(Target::RemoveTags));
+        steps.push(each(Target::RemoveTags, new));
     }
     if request.owner.is_some() {
+        let last = creation.filter(|query| NewRecords::get_owner_last(&request.tags, query));
         steps.push(match records {
-            RecordCount::Ids(_) => each(Target::ChangeOwner),
+            RecordCount::Ids(_) => each(Target::ChangeOwner, last.map_or(0, |_| new)),
             RecordCount::View => vec![Target::MassChangeOwner],
         });
     }

@@ -25,18 +25,19 @@ pub enum Target {
     Records(Range<usize>),
     /// An upsert of a range of the request's new records, one row for each. Zoho reports the result of each row.
     Upsert(Range<usize>),
-    /// Adds tags to a range of the request's ids.
+    /// Adds tags to a range of the request's records: its ids, and then its new records.
     AddTags(Range<usize>),
-    /// Removes tags from a range of the request's ids.
+    /// Removes tags from a range of the request's records.
     RemoveTags(Range<usize>),
-    /// Changes the owner of a range of the request's ids.
+    /// Changes the owner of a range of the request's records.
     ChangeOwner(Range<usize>),
     /// Changes the owner of the records of a custom view, which Zoho runs as a job.
     MassChangeOwner,
 }
 
 impl Target {
-    /// The range of the request's ids; none for a custom view and for new records.
+    /// The range of the request's records: its ids, and then its new records; none for a custom view and for calls that create
+    /// records.
     pub fn named(&self) -> Option<&Range<usize>> {
         match self {
             Self::Immediate(range)
@@ -48,7 +49,7 @@ impl Target {
         }
     }
 
-    /// The range of the request's new records; none for any other call.
+    /// The range of the new records that the call creates; none for any other call.
     pub fn new_records(&self) -> Option<&Range<usize>> {
         match self {
             Self::Upsert(range) => Some(range),
@@ -232,11 +233,24 @@ pub struct Call {
 }
 
 impl Call {
-    /// The ids that this call updates; empty for a custom view and for new records.
+    /// The ids of the request that this call updates; empty for a custom view and for new records.
     pub fn ids<'a>(&self, request: Resolved<'a>) -> &'a [RecordId] {
         match (self.target.named(), request.records()) {
-            (Some(range), Records::Ids(ids)) => ids.get(range.clone()).unwrap_or_default(),
+            (Some(range), Records::Ids(ids)) => {
+                let known = range.start.min(ids.len())..range.end.min(ids.len());
+                ids.get(known).unwrap_or_default()
+            }
             (Some(_), Records::View { .. }) | (None, _) => &[],
+        }
+    }
+
+    /// The numbers of the new records that this call changes once they are created.
+    pub fn created_before(&self, request: Resolved<'_>) -> Range<usize> {
+        match (self.target.named(), request.records()) {
+            (Some(range), Records::Ids(ids)) => {
+                range.start.saturating_sub(ids.len())..range.end.saturating_sub(ids.len())
+            }
+            (Some(_), Records::View { .. }) | (None, _) => 0..0,
         }
     }
 

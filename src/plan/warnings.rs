@@ -71,6 +71,8 @@ pub enum Warning {
     ViewChanges {
         /// Number of calls, each of which evaluates the view again.
         calls: usize,
+        /// Whether the last one changes the owner, after all fields.
+        owner: bool,
     },
     /// For a custom view, Zoho reports how many records were refused, but not which.
     CountsOnly,
@@ -96,7 +98,14 @@ impl Warning {
             false => vec![Self::Appends(appended), Self::NotRepeatable],
         };
         let of_view = match in_view(&request.selector) {
-            true => vec![Self::ViewChanges { calls: groups }, Self::CountsOnly],
+            true => {
+                let owner = request.owner.is_some();
+                let calls = Self::ViewChanges {
+                    calls: groups,
+                    owner,
+                };
+                vec![calls, Self::CountsOnly]
+            }
             false => Vec::new(),
         };
         let of_owner = match &request.owner {
@@ -149,10 +158,14 @@ impl fmt::Display for Warning {
             Self::NotRepeatable => formatter.write_str(
                 "a call that adds options is not repeated if its outcome is unknown; `on_unknown_outcome` decides what happens instead",
             ),
-            Self::ViewChanges { calls: 1 } => formatter.write_str(
+            Self::ViewChanges { calls: 1, .. } => formatter.write_str(
                 "the view's records are those at the moment when Zoho runs it; a second run may find others",
             ),
-            Self::ViewChanges { calls } => write!(
+            Self::ViewChanges { calls, owner: true } => write!(
+                formatter,
+                "each of the {calls} calls finds the view's records anew, that of the owner last: if a field takes records out of the view, they keep their owner; select a view that does not ask for the fields that are set, or change the owner in an update request before",
+            ),
+            Self::ViewChanges { calls, owner: false } => write!(
                 formatter,
                 "each of the {calls} calls finds the view's records anew: what one sets may take records out of the next; set the field that the view asks for last",
             ),

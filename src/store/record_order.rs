@@ -5,7 +5,7 @@
 //! its job is newer than others, and is driven again.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use crate::job::{JobId, OrderKey};
+use crate::job::{Job, JobId, OrderKey};
+use crate::update::{ChangeKind, order_field, value_digest};
 
 /// The claim of a job on a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct RecordClaim {
     pub name: String,
     /// The position of the job's delivery.
     pub key: OrderKey,
+    /// What the call changes about the record. Other changes have an order of their own.
+    pub changes: BTreeSet<ChangeKind>,
     /// The job. It may claim its records again.
     pub holder: JobId,
     /// When the claim expires, if it is not settled.
@@ -34,6 +37,16 @@ impl RecordClaim {
     /// The name of a record of a route.
     pub fn name_of(connection: &str, route: &str, record: impl std::fmt::Display) -> String {
         format!("{connection}/{route}/{record}")
+    }
+
+    /// The same claim on a record of the same route.
+    #[must_use]
+    pub fn of_record(&self, record: impl std::fmt::Display) -> Self {
+        let route = self.name.rsplit_once('/').map_or("", |(route, _)| route);
+        Self {
+            name: format!("{route}/{record}"),
+            ..self.clone()
+        }
     }
 
     /// How long the order is stored from now on.
@@ -89,35 +102,88 @@ pub trait RecordOrders: std::fmt::Debug + Send + Sync {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// The names of the stored orders of these records, by their ids. A store that cannot list orders returns none.
+    /// The names of the stored orders that `search` means.
     ///
     /// # Errors
     /// Those of the store.
-    async fn orders_of(&self, _records: &BTreeSet<String>) -> Result<Vec<String>, StoreError> {
-        Ok(Vec::new())
-    }
+    async fn find_orders(&self, search: &OrderSearch) -> Result<Vec<String>, StoreError>;
 
     /// Deletes the orders with these names, and overwrites their content.
     ///
     /// # Errors
     /// Those of the store.
-    async fn delete_orders(&self, _names: &[String]) -> Result<(), StoreError> {
-        Ok(())
+    async fn delete_orders(&self, names: &[String]) -> Result<(), StoreError>;
+}
+
+/// Which orders to find.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OrderSearch {
+    /// The ids of records, and values by which records are matched.
+    pub records: BTreeSet<String>,
+    /// The routes whose orders a store looks up that cannot list all orders, as [`OrderSearch::routes_of`] writes them.
+    pub routes: BTreeSet<String>,
+}
+
+impl OrderSearch {
+    /// What the names of the orders of a job start with: those of records with an id, and of records with a value.
+    pub fn routes_of(job: &Job) -> Vec<String> {
+        if job.order.is_none() {
+            return Vec::new();
+        }
+        let route = job.route.as_deref().unwrap_or_default();
+        let by_id = RecordClaim::name_of(&job.connection, route, "");
+        let by_value = job.request.creation().map(|query| {
+            let (module, field) = (&job.request.module, &query.field);
+            format!("{by_id}{}", order_field(module, field))
+        });
+        [by_id].into_iter().chain(by_value).collect()
+    }
+
+    /// Whether an order with this name is meant.
+    pub(crate) fn is_meant(&self, name: &str) -> bool {
+        is_order_of(name, &self.records)
+    }
+
+    /// The names of all orders that may be meant.
+    pub(crate) fn names(&self) -> BTreeSet<String> {
+        let of_route = |route: &String| {
+            let records = self.records.iter();
+            let names = records.flat_map(|record| match route.ends_with('=') {
+                false => vec![format!("{route}{record}")],
+                true => {
+                    let folded = record.to_lowercase();
+                    let digests = [value_digest(record), value_digest(&folded)];
+                    digests.map(|digest| format!("{route}{digest}")).to_vec()
+                }
+            });
+            names.collect::<Vec<String>>()
+        };
+        self.routes.iter().flat_map(of_route).collect()
     }
 }
 
-/// Whether an order's name, as [`RecordClaim::name_of`] writes it, is that of one of these records.
-pub(crate) fn is_order_of(name: &str, records: &BTreeSet<String>) -> bool {
-    let record = name.rsplit('/').next();
-    record.is_some_and(|record| records.contains(record))
+/// Whether an order's name, as [`RecordClaim::name_of`] writes it, is that of one of these records: of its id, or of its value.
+fn is_order_of(name: &str, records: &BTreeSet<String>) -> bool {
+    let record = name.rsplit('/').next().unwrap_or_default();
+    let is_value = |digest: &str| {
+        let mut values = records.iter();
+        values.any(|value| {
+            [value_digest(value), value_digest(&value.to_lowercase())].contains(&digest.to_owned())
+        })
+    };
+    let digest = record.split_once('=').map(|(_, digest)| digest);
+    records.contains(record) || digest.is_some_and(is_value)
 }
 
 /// The order of one record of a route.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RecordOrder {
-    /// The newest delivery that was sent.
+    /// The newest delivery that was sent, whatever it changed, as earlier versions stored it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sent: Option<OrderKey>,
+    /// The newest delivery that was sent, by what it changed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    sent_by_change: BTreeMap<ChangeKind, OrderKey>,
     /// The claim that is not settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     held: Option<Hold>,
@@ -126,6 +192,9 @@ pub(crate) struct RecordOrder {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Hold {
     key: OrderKey,
+    /// Empty if an earlier version stored it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    changes: BTreeSet<ChangeKind>,
     job: JobId,
     until: Timestamp,
 }
@@ -140,16 +209,21 @@ impl RecordOrder {
         // A claim that was not settled: its call may have been sent.
         let is_free = |hold: &mut Hold| hold.job == claim.holder || hold.until <= now;
         if let Some(hold) = self.held.take_if(is_free) {
-            self.add_sent(hold.key);
+            self.add_sent(hold);
         }
-        let others = [self.sent, self.held.as_ref().map(|hold| hold.key)];
-        for other in others.into_iter().flatten() {
+        let by_change = claim
+            .changes
+            .iter()
+            .filter_map(|change| self.sent_by_change.get(change));
+        let sent: Vec<OrderKey> = self.sent.iter().chain(by_change).copied().collect();
+        let held = self.held.as_ref().map(|hold| hold.key);
+        for other in sent.iter().copied().chain(held) {
             if claim.key.compare(&other).is_none() {
                 return Err(ClaimResult::Incomparable(other));
             }
         }
-        let is_newer = |sent: OrderKey| sent.compare(&claim.key) == Some(Ordering::Greater);
-        if self.sent.is_some_and(is_newer) {
+        let is_newer = |sent: &OrderKey| sent.compare(&claim.key) == Some(Ordering::Greater);
+        if sent.iter().any(is_newer) {
             return Err(ClaimResult::Superseded);
         }
         if self.held.is_some() {
@@ -157,6 +231,7 @@ impl RecordOrder {
         }
         self.held = Some(Hold {
             key: claim.key,
+            changes: claim.changes.clone(),
             job: claim.holder.clone(),
             until: claim.until,
         });
@@ -167,7 +242,7 @@ impl RecordOrder {
     pub(crate) fn settle(mut self, holder: &JobId, was_sent: bool) -> Option<Self> {
         let hold = self.held.take_if(|hold| hold.job == *holder)?;
         if was_sent {
-            self.add_sent(hold.key);
+            self.add_sent(hold);
         }
         Some(self)
     }
@@ -177,10 +252,16 @@ impl RecordOrder {
         *self == Self::default()
     }
 
-    fn add_sent(&mut self, key: OrderKey) {
-        let is_older = |sent: OrderKey| key.compare(&sent) == Some(Ordering::Less);
-        if !self.sent.is_some_and(is_older) {
+    fn add_sent(&mut self, hold: Hold) {
+        let key = hold.key;
+        let is_older = |sent: &OrderKey| key.compare(sent) == Some(Ordering::Less);
+        if hold.changes.is_empty() && !self.sent.as_ref().is_some_and(is_older) {
             self.sent = Some(key);
+        }
+        for change in hold.changes {
+            if !self.sent_by_change.get(&change).is_some_and(is_older) {
+                self.sent_by_change.insert(change, key);
+            }
         }
     }
 }
@@ -201,6 +282,7 @@ mod tests {
                 value: value.parse().expect("a value"),
                 received_at: at(0),
             },
+            changes: BTreeSet::from([ChangeKind::Fields]),
             holder: JobId::derive("form", job, 1),
             until: at(until),
             keep_for: Duration::from_secs(60),
@@ -240,8 +322,8 @@ mod tests {
         assert_eq!(
             sent.expect("settled")
                 .claim(&new, at(61))
-                .map(|order| order.sent),
-            Ok(Some(new.key))
+                .map(|order| order.sent_by_change),
+            Ok(BTreeMap::from([(ChangeKind::Fields, new.key)]))
         );
     }
 
@@ -254,6 +336,75 @@ mod tests {
         let time = claim("time", "2026-11-27", 60);
         let refused = held.claim(&time, at(1));
         assert_eq!(refused, Err(ClaimResult::Incomparable(number.key)));
+    }
+
+    #[test]
+    fn changes_have_orders_of_their_own() {
+        let (new, old) = (claim("new", "2", 60), claim("old", "1", 60));
+        let tags = |claim: &RecordClaim| RecordClaim {
+            changes: BTreeSet::from([ChangeKind::Tags]),
+            ..claim.clone()
+        };
+        let held = RecordOrder::default()
+            .claim(&tags(&new), at(1))
+            .expect("claimed");
+        assert_eq!(held.clone().claim(&old, at(1)), Err(ClaimResult::Busy));
+        let sent = held.settle(&new.holder, true).expect("settled");
+        let refused = sent.clone().claim(&tags(&old), at(1));
+        assert_eq!(refused, Err(ClaimResult::Superseded));
+        assert!(
+            sent.clone().claim(&old, at(1)).is_ok(),
+            "only tags are newer"
+        );
+        let both = RecordClaim {
+            changes: BTreeSet::from([ChangeKind::Fields, ChangeKind::Tags]),
+            ..old
+        };
+        assert_eq!(sent.claim(&both, at(1)), Err(ClaimResult::Superseded));
+    }
+
+    #[test]
+    fn order_of_an_earlier_version_holds_for_all_changes() {
+        let key = r#"{"value":"2","received_at":"1970-01-01T00:00:00Z"}"#;
+        let job = JobId::derive("form", "other", 1);
+        let sent = format!(r#"{{"sent":{key}}}"#);
+        let held =
+            format!(r#"{{"held":{{"key":{key},"job":"{job}","until":"1970-01-01T00:00:05Z"}}}}"#);
+        for stored in [sent, held] {
+            let stored: RecordOrder = serde_json::from_str(&stored).expect("readable");
+            for change in [ChangeKind::Fields, ChangeKind::Tags, ChangeKind::Owner] {
+                let claim = |value: &str| RecordClaim {
+                    changes: BTreeSet::from([change]),
+                    ..claim(value, value, 60)
+                };
+                let older = stored.clone().claim(&claim("1"), at(9));
+                assert_eq!(older, Err(ClaimResult::Superseded), "{change:?}");
+                assert!(stored.clone().claim(&claim("3"), at(9)).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn orders_are_found_by_id_and_value() {
+        let of_value = |value: &str| format!("Leads.Email={}", value_digest(value));
+        let search = OrderSearch {
+            records: BTreeSet::from(["7".to_owned(), "Ada@example.com".to_owned()]),
+            routes: BTreeSet::from([
+                "default/form/".to_owned(),
+                "default/form/Leads.Email=".to_owned(),
+            ]),
+        };
+        for (record, expected) in [
+            ("7", true),
+            (&of_value("ada@example.com"), true),
+            (&of_value("Ada@example.com"), true),
+            ("17", false),
+            ("Leads.Email=7", false),
+        ] {
+            let name = RecordClaim::name_of("default", "form", record);
+            assert_eq!(search.is_meant(&name), expected, "{record}");
+            assert_eq!(search.names().contains(&name), expected, "{record}");
+        }
     }
 
     proptest! {

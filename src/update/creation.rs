@@ -1,13 +1,15 @@
 //! Records that an update request creates for the values of a `match` that no record has.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use super::method::FieldSupport;
 use super::{
-    Assignment, Changes, FieldName, MAX_FIELDS, Match, MatchValue, ModuleName, Selector, UserId,
+    Assignment, Changes, FieldName, MAX_FIELDS, Match, MatchValue, ModuleName, RecordId, Selector,
+    TagChanges, UserId,
 };
 use strict_reader::{Node, Problems};
 
@@ -25,6 +27,20 @@ pub struct NewRecords {
     /// Whether Zoho tells values apart that differ only in their letter case.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub case_sensitive: bool,
+    /// The records that were found, each with the names under which the order of its values is kept. Only of jobs with an
+    /// order: a delivery that was planned before may know such a record by its value only.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub found: BTreeMap<RecordId, BTreeSet<String>>,
+}
+
+/// A digest of the key of a value. The store of orders outlives jobs, so it has no values.
+pub fn value_digest(key: &str) -> String {
+    hex::encode(&Sha256::digest(key)[..16])
+}
+
+/// What the names of the orders of records start with that are known by a value of this field.
+pub fn order_field(module: &ModuleName, field: &FieldName) -> String {
+    format!("{module}.{field}=")
 }
 
 impl NewRecords {
@@ -42,6 +58,7 @@ impl NewRecords {
             },
             numeric,
             case_sensitive,
+            found: BTreeMap::new(),
         };
         let mut seen = HashSet::with_capacity(values.len());
         new.query.values = values
@@ -59,6 +76,12 @@ impl NewRecords {
         })
     }
 
+    /// Whether the owner step changes the new records too: they get tags before, and another owner may take the token's user
+    /// their access.
+    pub fn get_owner_last(tags: &TagChanges, query: &Match) -> bool {
+        !tags.is_empty() && !query.gives_owner()
+    }
+
     /// The values, one for each record.
     pub fn values(&self) -> &[MatchValue] {
         &self.query.values
@@ -70,6 +93,17 @@ impl NewRecords {
             true => value.as_str().to_owned(),
             false => value.as_str().to_lowercase(),
         }
+    }
+
+    /// The name under which the order of the records with a value is kept, until their ids are known.
+    pub fn order_name(&self, module: &ModuleName, value: &MatchValue) -> String {
+        let field = order_field(module, &self.query.field);
+        format!("{field}{}", value_digest(&self.key(value)))
+    }
+
+    /// Whether a new record has an owner from the start.
+    pub fn gives_owner(&self) -> bool {
+        self.query.gives_owner()
     }
 
     /// What a record gets besides its value: `fields`, and what only new records get.
@@ -88,6 +122,13 @@ impl NewRecords {
         let mut row = Map::from_iter([(self.query.field.to_string(), own)]);
         row.extend(data.clone());
         Value::Object(row)
+    }
+}
+
+impl Match {
+    /// Whether new records get an owner by `create`.
+    fn gives_owner(&self) -> bool {
+        self.create.iter().any(|set| set.field.as_str() == OWNER)
     }
 }
 
@@ -153,12 +194,7 @@ pub(super) fn check(
         let message = "`on_none: create` is not possible by `id`: Zoho itself gives a new record its id; match a field of yours, such as `Email`";
         node.problem(problems, message);
     }
-    if changes.is_some_and(|changes| !changes.tags.is_empty()) {
-        let message = "`tags` does not go with `on_none: create`; tag the records by an update request of its own";
-        node.problem(problems, message);
-    }
-    let creates_owner = query.create.iter().any(|set| set.field.as_str() == OWNER);
-    if creates_owner && changes.is_some_and(|changes| changes.owner.is_some()) {
+    if query.gives_owner() && changes.is_some_and(|changes| changes.owner.is_some()) {
         let message = "`owner` and `match.create` both give a new record an owner; leave `Owner` out of `match.create`";
         node.problem(problems, message);
     }

@@ -45,6 +45,15 @@ impl StepKind {
         }
     }
 
+    /// What the step changes about a record.
+    pub fn change(self) -> ChangeKind {
+        match self {
+            Self::Create | Self::Fields => ChangeKind::Fields,
+            Self::AddTags | Self::RemoveTags => ChangeKind::Tags,
+            Self::Owner => ChangeKind::Owner,
+        }
+    }
+
     /// What the step does, in texts.
     pub fn label(self) -> &'static str {
         match self {
@@ -55,6 +64,19 @@ impl StepKind {
             Self::Owner => "owner",
         }
     }
+}
+
+/// What a step changes about a record. Adding and removing tags is one change: a tag that a delivery adds is one that an older
+/// delivery must not remove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// Its fields, or the record itself.
+    Fields,
+    /// Its tags.
+    Tags,
+    /// Its owner.
+    Owner,
 }
 
 impl fmt::Display for StepKind {

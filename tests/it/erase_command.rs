@@ -241,6 +241,7 @@ async fn order_of_a_record_is_erased_by_its_id() {
             value: "7".parse().expect("a value"),
             received_at: SystemClock.now(),
         },
+        changes: [masshook::update::ChangeKind::Fields].into(),
         holder: JobId::derive("form", "order", 1),
         until: SystemClock.now(),
         keep_for: Duration::from_secs(86_400),

@@ -46,5 +46,5 @@ pub(crate) use tools::{
     browser_tools, interface_judges, jq_tools, node, openmetrics_parser, repo_path, sample_event,
     schema_errors, typescript_tools, zoho_node_sdk, zoho_sdk, zoho_sdk_v8,
 };
-pub(crate) use world::{World, durable, enqueue};
+pub(crate) use world::{World, durable, enqueue, enqueue_delivery};
 pub(crate) use zoho::{SimulatedZoho, manual_clock, time_source};

@@ -209,6 +209,51 @@ async fn owner_of_a_view_changes_in_a_zoho_job() {
     assert_eq!(steps, ["fields", "owner"]);
 }
 
+/// A step may take records out of the view before the next one sees them.
+#[tokio::test]
+async fn view_that_shrinks_between_steps_is_reported() {
+    let world = Harness::new().start().await;
+    let view = world.zoho()["views"]["Leads"]["some"].clone();
+    let records = view["records"].as_u64().expect("a number");
+    let request = |fields: Value| json!({"module": "Leads", "cvid": view["id"], "fields": fields, "owner": {"id": ALAN}});
+    // Five records are left when the owner changes. The others are no failures.
+    let left = json!({"Status": "COMPLETED", "Failed_Count": 0, "Updated_Count": 5, "Not_Updated_Count": 0, "Total_Count": 5});
+    let answer = json!({"kind": "mass_change_owner_get", "status": 200, "body": {"data": [left]}});
+    world.faults(&json!({"next": [answer]})).await;
+    let job = run(&world, &request(json!({"City": "Bonn"}))).await;
+    assert_eq!(job["status"], "succeeded", "{job:#}");
+    assert_eq!(job["counts"], counts(records, records));
+    let steps = job["steps"].as_array().expect("steps").iter();
+    let steps: Vec<&Value> = steps.map(|step| &step["counts"]).collect();
+    assert_eq!(steps, [&counts(records, records), &counts(5, 5)]);
+    // The job itself takes all of them out of the view, so none of them gets the owner.
+    let request = request(json!({"Rating": "Acquired"}));
+    let preview = world.post_job("?dry_run=true", &request, &[]).await;
+    let warning =
+        "that of the owner last: if a field takes records out of the view, they keep their owner";
+    assert!(preview.body.to_string().contains(warning), "{preview:?}");
+    let job = run(&world, &request).await;
+    assert_eq!(job["status"], "partially_succeeded", "{job:#}");
+    assert_eq!(job["counts"], counts(records, 0));
+    let steps = job["steps"].as_array().expect("steps").iter();
+    let steps: Vec<&Value> = steps.map(|step| &step["counts"]).collect();
+    assert_eq!(steps, [&counts(records, records), &counts(records, 0)]);
+    let error = &job["steps"][1]["error"];
+    assert_eq!(error["code"], "NO_RECORDS_FOUND", "{job:#}");
+    for (key, said) in [
+        (
+            "message",
+            "the calls of this job before have changed the records",
+        ),
+        (
+            "advice",
+            "a view that does not ask for a field that the job sets",
+        ),
+    ] {
+        assert!(error[key].to_string().contains(said), "{error:#}");
+    }
+}
+
 #[tokio::test]
 async fn owner_is_found_by_email_once() {
     let world = Harness::new().start().await;

@@ -1,10 +1,14 @@
 //! `on_none: create`: records for the values of a `match` that no record has.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
+use masshook::store::Store;
+use masshook::store::sqlite::SqliteStore;
 use serde_json::{Value, json};
 
-use crate::harness::{Harness, Request, World, text};
+use crate::harness::{Harness, Received, Request, World, enqueue_delivery, text};
 
 /// The leads of the simulator before any is created.
 const SEEDED: u64 = 2_000;
@@ -100,25 +104,25 @@ async fn missing_record_is_created_and_then_found() {
     assert!(other.get("new_records").is_none() && other.get("new_records_omitted").is_none());
 }
 
+/// The events arrive within one window, which only the injected clock ends: however slow the machine is.
 #[tokio::test]
 async fn thousand_events_take_twenty_queries_and_four_upserts() {
-    let config = |config: String| {
-        let matching = config.replace("ids: .ids,", "ids: .ids, match: .match,");
-        format!("{matching}batch_window: 60s\n")
-    };
-    let world = Harness::new().config(config).served().start().await;
+    let route = "  people: { verify: { scheme: none }, delivery_id: .event, map: .update }\n";
+    let config = |config: String| format!("{config}batch_window: 60s\n");
+    let world = Harness::new().routes(route).config(config).start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::in_file(folder.path().join("jobs.db")));
+    let worker = world.worker(&store);
     let delivery = |number: usize| {
         let email = match number {
             1..=600 => format!("lead{number}@example.com"),
             _ => format!("new{number}@example.com"),
         };
-        let wanted = json!({"field": "Email", "values": [email], "on_none": "create", "create": whole(&format!("N{number}"))});
-        json!({"event": format!("e{number}"), "match": wanted, "reference": number})
+        let mut update = wanted(&[email.as_str()], whole(&format!("N{number}")));
+        update["reference"] = json!(number);
+        update["callback_url"] = json!(world.receiver.url("/zoho"));
+        json!({"event": format!("e{number}"), "update": update})
     };
-    for number in 1..=1_000 {
-        world.submit(&delivery(number)).await;
-    }
-    world.wait_for_jobs(1_000).await;
     let calls = async || {
         [
             world.count("coql").await,
@@ -126,32 +130,45 @@ async fn thousand_events_take_twenty_queries_and_four_upserts() {
             world.count("upsert").await,
         ]
     };
+    for number in 1..=1_000 {
+        enqueue_delivery(&worker, "people", &delivery(number)).await;
+    }
+    worker.run_turn(&[], None).await.expect("a turn");
+    assert_eq!(calls().await, [0, 0, 0], "the window is open");
+    for _ in 0..30 {
+        world.clock.advance(Duration::from_secs(60));
+        worker.run_turn(&[], None).await.expect("a turn");
+        if world.receiver.all().len() >= 1_000 {
+            break;
+        }
+    }
     let before = calls().await;
-    let callbacks = world.callbacks();
-    assert_eq!(callbacks.len(), 1_000);
+    assert_eq!(before, [20, 2, 4]);
+    let callbacks = world.receiver.all();
+    let mut references = BTreeSet::new();
     let mut ids = BTreeSet::new();
-    for callback in callbacks.values() {
+    for callback in callbacks.iter().map(Received::verified_at_its_time) {
         let data = &callback["data"];
         assert_eq!(callback["type"], "job.succeeded");
-        let is_new = data["reference"].as_u64().expect("a number") > 600;
+        let number = data["reference"].as_u64().expect("a number");
+        assert!(references.insert(number), "{number} is reported twice");
+        let is_new = number > 600;
         let counts = json!({"total": 1, "updated": u8::from(!is_new), "created": u8::from(is_new), "failed": 0, "pending": 0});
         assert_eq!(data["counts"], counts, "{data:#}");
         if is_new {
             let new = &data["new_records"][0];
-            assert_eq!(
-                new["value"],
-                json!(format!("new{}@example.com", data["reference"]))
-            );
+            assert_eq!(new["value"], json!(format!("new{number}@example.com")));
             assert!(ids.insert(text(&new["id"])));
         }
     }
-    assert_eq!(ids.len(), 400);
+    assert_eq!((references.len(), ids.len()), (1_000, 400));
     for number in 1..=1_000 {
-        world.submit(&delivery(number)).await;
+        enqueue_delivery(&worker, "people", &delivery(number)).await;
     }
+    world.clock.advance(Duration::from_secs(60));
+    worker.run_turn(&[], None).await.expect("a turn");
     assert_eq!(calls().await, before, "the same deliveries again: nothing");
-    assert_eq!(world.callbacks().len(), 1_000);
-    assert_eq!(before, [20, 2, 4]);
+    assert_eq!(world.receiver.all().len(), 1_000);
 }
 
 #[tokio::test]
@@ -286,15 +303,130 @@ async fn new_record_gets_the_owner_of_the_request() {
         .record("Leads", &text(&job["new_records"][0]["id"]))
         .await;
     assert_eq!(lead["Owner"]["id"], "5725767000000411001");
+}
+
+fn tags(record: &Value) -> Vec<String> {
+    let tags = record["Tag"].as_array().into_iter().flatten();
+    tags.map(|tag| text(&tag["name"])).collect()
+}
+
+fn steps(job: &Value) -> Vec<(String, String, Value)> {
+    let steps = job["steps"].as_array().expect("steps").iter();
+    steps
+        .map(|step| {
+            (
+                text(&step["step"]),
+                text(&step["status"]),
+                step["counts"].clone(),
+            )
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn created_and_found_records_get_tags() {
+    let world = Harness::new().start().await;
+    // The token's user loses access to a record that gets another owner, so the owner comes after the tags.
+    world.faults(&json!({"owner_takes_access": true})).await;
+    let values = ["lead1@example.com", "t1@example.com", "t2@example.com"];
+    let mut request = wanted(&values, whole("T"));
+    request["tags"] = json!({"add": ["Webinar"], "remove": ["Cold"]});
+    request["owner"] = json!({"id": "5725767000000411002", "notify": true});
+    let job = post(&world, &request).await;
+    assert_eq!(job["status"], "succeeded", "{job:#}");
+    let counts = |created: u8, updated: u8| json!({"total": 3, "updated": updated, "created": created, "failed": 0, "pending": 0});
+    assert_eq!(job["counts"], counts(2, 1));
+    let all = json!({"total": 3, "updated": 3, "failed": 0, "pending": 0});
+    let create = json!({"total": 2, "updated": 0, "created": 2, "failed": 0, "pending": 0});
+    let fields = json!({"total": 1, "updated": 1, "failed": 0, "pending": 0});
+    let expected = [
+        ("create", create),
+        ("fields", fields),
+        ("add_tags", all.clone()),
+        ("remove_tags", all.clone()),
+        ("owner", all),
+    ];
+    let expected = expected.map(|(step, counts)| (step.to_owned(), "succeeded".to_owned(), counts));
+    assert_eq!(steps(&job), expected, "{job:#}");
+    for kind in ["upsert", "add_tags", "remove_tags", "change_owner"] {
+        assert_eq!(world.count(kind).await, 1, "{kind}");
+    }
+    for new in job["new_records"].as_array().expect("records") {
+        let lead = world.record("Leads", &text(&new["id"])).await;
+        assert_eq!(tags(&lead), ["Webinar"], "{lead:#}");
+        assert_eq!(lead["Owner"]["id"], "5725767000000411002");
+    }
+    let found = world.record("Leads", &world.id("Leads", 0)).await;
+    assert_eq!(tags(&found), ["Webinar"]);
+}
+
+#[tokio::test]
+async fn tags_of_records_that_are_not_created_fail() {
+    let world = Harness::new().start().await;
+    let mut request = wanted(&["u1@example.com", "no address"], whole("U"));
     request["tags"] = json!({"add": ["Webinar"]});
-    let answer = world.post_job("", &request, &[]).await;
-    assert_eq!(answer.status, 422, "{answer:?}");
-    assert!(
-        answer
-            .body
-            .to_string()
-            .contains("`tags` does not go with `on_none: create`")
+    let job = post(&world, &request).await;
+    assert_eq!(job["status"], "partially_succeeded", "{job:#}");
+    let counts = json!({"total": 2, "updated": 0, "created": 1, "failed": 1, "pending": 0});
+    assert_eq!(job["counts"], counts);
+    let tagged = json!({"total": 2, "updated": 1, "failed": 1, "pending": 0});
+    let tag_step = (
+        "add_tags".to_owned(),
+        "partially_succeeded".to_owned(),
+        tagged,
     );
+    assert_eq!(steps(&job)[1], tag_step, "{job:#}");
+    // No record is created, so there is nothing to tag.
+    let calls = world.count("add_tags").await;
+    let mut request = wanted(&["no address"], whole("U"));
+    request["tags"] = json!({"add": ["Webinar"]});
+    let job = post(&world, &request).await;
+    assert_eq!(job["status"], "failed", "{job:#}");
+    let failed = json!({"total": 1, "updated": 0, "created": 0, "failed": 1, "pending": 0});
+    assert_eq!(job["counts"], failed);
+    assert_eq!(job["failures"][0]["code"], "INVALID_DATA", "{job:#}");
+    assert_eq!(
+        job["steps"][1]["error"]["code"], "RECORD_NOT_CREATED",
+        "{job:#}"
+    );
+    assert_eq!(world.count("add_tags").await, calls);
+    // Zoho refuses the tags: the record exists, and the job says what it lacks.
+    world.faults(&json!({"refused_tag_characters": "!"})).await;
+    let mut request = wanted(&["u2@example.com"], whole("U"));
+    request["tags"] = json!({"add": ["Hot!"]});
+    let job = post(&world, &request).await;
+    assert_eq!(job["status"], "partially_succeeded", "{job:#}");
+    let counts = json!({"total": 1, "updated": 0, "created": 0, "failed": 1, "pending": 0});
+    assert_eq!(job["counts"], counts, "{job:#}");
+    assert_eq!(job["new_records"][0]["action"], "created");
+    assert_eq!(job["steps"][0]["counts"]["created"], 1);
+    assert_created(&world, 2).await;
+}
+
+#[tokio::test]
+async fn jobs_share_tag_calls_for_new_records() {
+    let routes = "  people: { verify: { scheme: none }, delivery_id: tojson, map: '.updates[]' }\n";
+    let world = Harness::new().routes(routes).start().await;
+    let updates: Vec<Value> = (0..60)
+        .map(|number| {
+            let emails = ["s", "t"].map(|name| format!("{name}{number}@example.com"));
+            let mut request = wanted(&[emails[0].as_str(), emails[1].as_str()], whole("S"));
+            request["tags"] = json!({"add": ["Webinar"]});
+            request
+        })
+        .collect();
+    let body = json!({"updates": updates}).to_string();
+    let answer = world.send(Request::json("/hooks/people", body)).await;
+    let jobs = answer.body["jobs"].as_array().expect("jobs");
+    assert!(
+        jobs.iter().all(|job| job["counts"]["created"] == 2),
+        "{answer:?}"
+    );
+    assert_eq!(
+        [world.count("upsert").await, world.count("add_tags").await],
+        [2, 1]
+    );
+    assert_created(&world, 120).await;
 }
 
 #[tokio::test]
@@ -349,5 +481,19 @@ async fn preview_prices_the_records_to_create() {
     let at_most =
         json!({"calls": 2, "credits": 15, "method": "POST", "path": "/crm/v7/Leads/upsert"});
     assert_eq!(creation, Some(&at_most), "{answer:?}");
+    let mut tagged = wanted(&values, whole("P"));
+    tagged["tags"] = json!({"add": ["Webinar"]});
+    let plain = answer
+        .body
+        .pointer("/plan/calls_at_most")
+        .and_then(Value::as_u64);
+    let answer = world.post_job("?dry_run=true", &tagged, &[]).await;
+    let calls = answer
+        .body
+        .pointer("/plan/calls_at_most")
+        .and_then(Value::as_u64);
+    // 50,000 records that are found, and 150 that are created, 500 a call.
+    assert_eq!(calls, plain.map(|calls| calls + 101), "{answer:?}");
+    assert!(answer.body.to_string().contains("add_tags"), "{answer:?}");
     assert_eq!(world.count("upsert").await, 0);
 }

@@ -4,24 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
-use masshook::app::{Acceptance, App, HookResponse};
-use masshook::inbound::InboundRequest;
+use masshook::app::App;
 use masshook::job::{Job, JobId, JobStatus};
 use masshook::store::Store;
 use masshook::store::delivery::StoredDelivery;
 use masshook::store::sqlite::SqliteStore;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Harness, Request, World};
+use crate::harness::{Answer, Harness, Request, World, enqueue_delivery};
 
 const ROUTE: &str = r#"
   ordered:
     verify: { scheme: none }
     delivery_id: .event
     order_by: .at
-    map: '.updates[]? // {module: "Leads", fields: {City: .city}, ids, cvid, match} | with_entries(select(.value != null))'
+    map: '.updates[]? // {module: "Leads", fields: (if .city then {City: .city} else null end), tags, owner, ids, cvid, match} | with_entries(select(.value != null))'
 "#;
 
 async fn world() -> World {
@@ -105,6 +102,47 @@ async fn numbers_are_compared_exactly() {
     assert_eq!(city(&world, &lead).await, "new");
 }
 
+/// Numbers keep digits that no float has, and "never" is a time.
+#[tokio::test]
+async fn long_numbers_and_distant_times_are_compared() {
+    let world = world().await;
+    let post = async |at: &str, city: &str, lead: &str| {
+        let event = format!("{city} {lead}");
+        let body = format!(r#"{{"event":"{event}","at":{at},"city":"{city}","ids":["{lead}"]}}"#);
+        world.send(Request::json("/hooks/ordered", body)).await
+    };
+    for (place, newer, older) in [
+        (1, "99999999999999999999", "99999999999999999998"),
+        (2, "1700000000.1234567890123", "1700000000.1234567890122"),
+        (3, "9007199254740993.5", "9007199254740993.4"),
+        (
+            4,
+            r#""9999-12-31T23:59:59Z""#,
+            r#""9999-12-31T23:59:58.9999999999999Z""#,
+        ),
+    ] {
+        let lead = world.lead(place);
+        let job = post(newer, "new", &lead).await.job().clone();
+        assert_eq!(job["counts"], counts(1, 0), "{newer}: {job:#}");
+        let job = post(older, "old", &lead).await.job().clone();
+        assert_eq!(job["counts"], counts(0, 1), "{older}: {job:#}");
+    }
+    let lead = world.lead(5);
+    for at in ["999999999999999999999", r#""2026-11-27T10:00:00+25:59""#] {
+        let refused = post(at, "bad", &lead).await;
+        assert_eq!(
+            (refused.status, refused.body["code"].as_str()),
+            (422, Some("mapping_failed")),
+            "{refused:?}"
+        );
+    }
+    let refused = post("1e400", "bad", &lead).await;
+    let detail = refused.body["detail"].as_str().expect("a detail");
+    assert!(detail.contains("number out of range"), "{detail}");
+    assert!(detail.contains("send a larger one as a string"), "{detail}");
+    assert!(!detail.contains("is not JSON"), "{detail}");
+}
+
 /// Of equal values the later delivery wins, and a redelivery is no other delivery.
 #[tokio::test]
 async fn equal_values_are_ordered_by_receipt() {
@@ -184,6 +222,186 @@ async fn matched_records_have_an_order() {
     assert_eq!(city(&world, &world.id("Leads", 0)).await, "new");
 }
 
+/// Delivers changes of a lead; the event is the value of `order_by`, and what changes.
+async fn change(world: &World, at: u8, lead: &str, changes: Value) -> Value {
+    let mut body = json!({"event": format!("{at} {changes}"), "at": at, "ids": [lead]});
+    let keys = changes.as_object().expect("an object").clone();
+    body.as_object_mut().expect("an object").extend(keys);
+    send(world, &body).await.job().clone()
+}
+
+fn tags(record: &Value) -> Vec<&str> {
+    let tags = record["Tag"].as_array().into_iter().flatten();
+    tags.filter_map(|tag| tag["name"].as_str()).collect()
+}
+
+/// Fields, tags and the owner have orders of their own: what a newer delivery did not change, an older one changes.
+#[tokio::test]
+async fn older_step_passes_where_newer_one_failed() {
+    let world = world().await;
+    let lead = world.lead(1);
+    let too_long = "x".repeat(300);
+    let both = json!({"city": too_long, "tags": {"add": ["New"]}});
+    let newer = change(&world, 5, &lead, both).await;
+    assert_eq!(newer["status"], "partially_succeeded", "{newer:#}");
+    let older = change(&world, 3, &lead, json!({"city": "old"})).await;
+    assert_eq!(older["counts"], counts(1, 0), "{older:#}");
+    assert_eq!(city(&world, &lead).await, "old");
+    // Adding and removing tags is one change.
+    let calls = world.count("remove_tags").await;
+    let older = change(&world, 4, &lead, json!({"tags": {"remove": ["New"]}})).await;
+    assert_eq!(older["counts"], counts(0, 1), "{older:#}");
+    assert_eq!(world.count("remove_tags").await, calls);
+    // A delivery that is newer in one step only: its other step is superseded, and the record counts so.
+    let both =
+        json!({"city": "newer", "tags": {"add": ["Old"]}, "owner": {"id": "5725767000000411002"}});
+    let mixed = change(&world, 4, &lead, both).await;
+    assert_eq!(mixed["status"], "succeeded", "{mixed:#}");
+    assert_eq!(mixed["counts"], counts(0, 1), "{mixed:#}");
+    let steps = mixed["steps"].as_array().expect("steps").iter();
+    let steps: Vec<&Value> = steps.map(|step| &step["counts"]).collect();
+    assert_eq!(
+        steps,
+        [&counts(1, 0), &counts(0, 1), &counts(1, 0)],
+        "{mixed:#}"
+    );
+    let record = world.record("Leads", &lead).await;
+    assert_eq!(
+        (&record["City"], tags(&record)),
+        (&json!("newer"), vec!["New"])
+    );
+    assert_eq!(record["Owner"]["id"], "5725767000000411002");
+}
+
+/// Zoho's answer leaves a record out: it may be updated, so the newer delivery counts as sent for it.
+#[tokio::test]
+async fn record_without_answer_is_not_overwritten() {
+    let world = world().await;
+    let (one, two) = (world.lead(1), world.lead(2));
+    let updated = json!({"code": "SUCCESS", "details": {"id": one}, "message": "record updated", "status": "success"});
+    let answer = json!({"kind": "mass_update_post", "status": 200, "apply": true, "body": {"data": [updated]}});
+    world.faults(&json!({"next": [answer]})).await;
+    let body = json!({"event": "new", "at": 2, "city": "new", "ids": [one, two]});
+    let newer = send(&world, &body).await.job().clone();
+    assert_eq!(newer["failures"][0]["code"], "NOT_ANSWERED", "{newer:#}");
+    let body = json!({"event": "old", "at": 1, "city": "old", "ids": [one, two]});
+    let older = send(&world, &body).await.job().clone();
+    assert_eq!(older["counts"], counts(0, 2), "{older:#}");
+    for lead in [one, two] {
+        assert_eq!(city(&world, &lead).await, "new");
+    }
+}
+
+/// Delivers an update request that creates leads; returns its job.
+async fn create(world: &World, at: u8, city: &str, values: &[&str]) -> Value {
+    let create = json!({"Last_Name": city, "Company": "Acme"});
+    let wanted = json!({"field": "Email", "values": values, "on_none": "create", "create": create});
+    let body = json!({"event": format!("{at} {city}"), "at": at, "city": city, "match": wanted});
+    send(world, &body).await.job().clone()
+}
+
+fn creation_counts(created: u64, updated: u64, superseded: u64) -> Value {
+    json!({"total": created + updated + superseded, "updated": updated, "created": created,
+        "failed": 0, "pending": 0, "superseded": superseded})
+}
+
+#[tokio::test]
+async fn created_record_has_an_order() {
+    let world = world().await;
+    let newer = create(&world, 2, "new", &["n@example.com"]).await;
+    assert_eq!(newer["counts"], creation_counts(1, 0, 0), "{newer:#}");
+    let lead = newer["new_records"][0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    // By its value, by its id, and together with a record that is missing.
+    let older = create(&world, 1, "old", &["N@example.com"]).await;
+    assert_eq!(older["counts"], creation_counts(0, 0, 1), "{older:#}");
+    let older = deliver(&world, json!(1), "older", &lead).await;
+    assert_eq!(older["counts"], counts(0, 1), "{older:#}");
+    let older = create(&world, 1, "mixed", &["n@example.com", "m@example.com"]).await;
+    assert_eq!(older["counts"], creation_counts(1, 0, 1), "{older:#}");
+    assert_eq!(city(&world, &lead).await, "new");
+    let newest = create(&world, 3, "newest", &["n@example.com"]).await;
+    assert_eq!(newest["counts"], creation_counts(0, 1, 0), "{newest:#}");
+    assert_eq!(city(&world, &lead).await, "newest");
+}
+
+/// The older delivery was planned while no record had the value. It neither creates a second one nor overwrites the first.
+#[tokio::test]
+async fn older_creation_is_superseded_after_its_plan() {
+    let world = world().await;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory());
+    let workers = [world.worker(&store)];
+    let body = |event: &str, at: u8, values: &[&str]| {
+        let create = json!({"Last_Name": event, "Company": "Acme"});
+        let wanted =
+            json!({"field": "Email", "values": values, "on_none": "create", "create": create});
+        json!({"event": event, "at": at, "city": event, "tags": {"add": [event]}, "match": wanted})
+    };
+    // The connection breaks, so the older job keeps its plan of creating two leads.
+    let outage = json!({"kind": "upsert", "reset": true, "times": 50});
+    world.faults(&json!({"next": [outage]})).await;
+    let old = enqueue(
+        &workers[0],
+        &body("old", 1, &["p@example.com", "q@example.com"]),
+    )
+    .await;
+    workers[0].run_turn(&[], None).await.expect("a turn");
+    let waiting = job(&*store, &old).await;
+    assert!(
+        !waiting.calls.is_empty() && !waiting.status().is_final(),
+        "{waiting:#?}"
+    );
+    world.faults(&json!({"next": []})).await;
+    let new = enqueue(&workers[0], &body("new", 2, &["p@example.com"])).await;
+    finish(&world, &workers, &*store, &[old.clone(), new.clone()]).await;
+    let (old, new) = (job(&*store, &old).await, job(&*store, &new).await);
+    assert_eq!(new.counts().created, Some(1), "{new:#?}");
+    let counts = old.counts();
+    assert_eq!(
+        (
+            old.status(),
+            counts.created,
+            counts.superseded,
+            counts.failed
+        ),
+        (JobStatus::Succeeded, Some(1), Some(1), 0),
+        "{old:#?}"
+    );
+    let mut found = Vec::new();
+    for place in 2_000..2_003 {
+        let lead = world.record("Leads", &world.id("Leads", place)).await;
+        if !lead["Email"].is_null() {
+            let tags = tags(&lead).join(",");
+            found.push(json!([
+                lead["Email"],
+                lead["City"],
+                lead["Last_Name"],
+                tags
+            ]));
+        }
+    }
+    found.sort_by_key(Value::to_string);
+    assert_eq!(
+        found,
+        [
+            json!(["p@example.com", "new", "new", "new"]),
+            json!(["q@example.com", "old", "old", "old"])
+        ]
+    );
+}
+
+#[tokio::test]
+async fn refused_creation_lets_older_pass() {
+    let world = world().await;
+    let too_long = "x".repeat(300);
+    let refused = create(&world, 2, &too_long, &["r@example.com"]).await;
+    assert_eq!(refused["status"], "failed", "{refused:#}");
+    let older = create(&world, 1, "old", &["r@example.com"]).await;
+    assert_eq!(older["counts"], creation_counts(1, 0, 0), "{older:#}");
+}
+
 #[tokio::test]
 async fn order_is_kept_for_a_week() {
     let world = world().await;
@@ -246,22 +464,8 @@ async fn number_after_time_fails_before_any_call() {
     assert_eq!(world.count("mass_update_post").await, calls);
 }
 
-fn request(body: &Value) -> InboundRequest {
-    let mut headers = HeaderMap::new();
-    headers.insert("content-type", HeaderValue::from_static("application/json"));
-    InboundRequest::post("ordered".to_owned(), headers, Bytes::from(body.to_string()))
-}
-
 async fn enqueue(app: &App, body: &Value) -> JobId {
-    let answer = app.deliver(request(body), None).await.expect("accepted");
-    let HookResponse::Delivery {
-        accepted: Acceptance::Queued(jobs),
-        ..
-    } = answer
-    else {
-        panic!("a durable app queues");
-    };
-    jobs[0].id.clone()
+    enqueue_delivery(app, "ordered", body).await
 }
 
 async fn job(store: &dyn Store, id: &JobId) -> Job {

@@ -96,6 +96,7 @@ conformance!(
     erasure::reference_selects_its_jobs_only,
     erasure::other_jobs_of_a_shared_delivery_stay,
     erasure::erased_job_is_not_written_again,
+    erasure::orders_of_records_are_erased,
 );
 
 /// Tests that change the stored data directly, which is impossible in memory.

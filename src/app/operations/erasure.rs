@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::inbound::rejection::Rejection;
-use crate::job::{CallbackStatus, Job, JobId};
+use crate::job::{CallbackStatus, Job, JobId, NewRecordOutcome};
 use crate::store::delivery_log::{DeliveryFilter, DeliverySummary, OutcomeFilter};
-use crate::store::{JobFilter, JobSummary, PageRequest, Store, StoreError};
+use crate::store::{JobFilter, JobSummary, OrderSearch, PageRequest, Store, StoreError};
 use search::{delivery_contains, entry_contains, job_contains};
 
 /// Entries that are read at once.
@@ -39,8 +39,8 @@ pub struct Erasure {
     pub orders: BTreeSet<String>,
     /// Jobs that this version cannot read, so that they were not searched.
     pub unreadable: BTreeSet<JobId>,
-    /// The records of the jobs.
-    records: BTreeSet<String>,
+    /// The records whose orders are meant, and the routes of all jobs.
+    search: OrderSearch,
 }
 
 impl Erasure {
@@ -57,9 +57,9 @@ impl Erasure {
             }
             found.find_log_entries(store, query).await?;
             if let ErasureQuery::Value(value) = query {
-                found.records.insert(value.trim().to_owned());
+                found.search.records.insert(value.trim().to_owned());
             }
-            found.orders.extend(store.orders_of(&found.records).await?);
+            found.orders.extend(store.find_orders(&found.search).await?);
             Ok(())
         };
         search.await.map_err(Rejection::Store)?;
@@ -157,6 +157,7 @@ impl Erasure {
             }
             Err(error) => return Err(error),
         };
+        self.search.routes.extend(OrderSearch::routes_of(&job));
         let source = job.source.as_ref();
         let delivery = match source {
             Some(source) => store.delivery(&source.delivery).await?,
@@ -178,9 +179,7 @@ impl Erasure {
                 self.unfinished.insert(job.id.clone());
             }
             self.jobs.insert(job.id.clone());
-            let calls = job.calls.iter();
-            let records = calls.flat_map(|state| job.ids(&state.call));
-            self.records.extend(records.map(ToString::to_string));
+            self.search.records.extend(records_of(&job));
         }
         if in_job || in_delivery {
             self.deliveries.extend(delivery.map(|delivery| delivery.id));
@@ -237,6 +236,26 @@ impl Erasure {
         }
         Ok(())
     }
+}
+
+/// The ids of the records of a job, the values of those that it was to create, and the names of orders by the values of others.
+fn records_of(job: &Job) -> BTreeSet<String> {
+    let calls = job.calls.iter();
+    let known = calls.flat_map(|state| job.ids(&state.call).into_owned());
+    let new = job.new_records();
+    let new = new.flat_map(|(value, outcome)| {
+        let id = outcome.and_then(NewRecordOutcome::id);
+        let id = id.map(|id| id.to_string());
+        [value.as_str().to_owned()].into_iter().chain(id)
+    });
+    let found = job
+        .request
+        .new_records
+        .iter()
+        .flat_map(|new| new.found.values());
+    let found = found.flatten().cloned();
+    let known = known.map(|id| id.to_string());
+    known.chain(new).chain(found).collect()
 }
 
 /// Every entry of the list of deliveries.

@@ -12,7 +12,8 @@ use super::item::{self, Item};
 use super::{DynamoStore, UpdateResult};
 use crate::clock::after;
 use crate::store::{
-    ClaimResult, ClaimedRecord, Jobs, RecordClaim, RecordOrder, RecordOrders, StoreError, document,
+    ClaimResult, ClaimedRecord, Jobs, OrderSearch, RecordClaim, RecordOrder, RecordOrders,
+    StoreError, document,
 };
 
 /// Attempts to write an item that other processes write too.
@@ -51,6 +52,31 @@ impl RecordOrders for DynamoStore {
             .map(|(record, was_sent)| self.settle_record(record, was_sent, now));
         let settling: Vec<_> = settling.collect();
         futures_util::stream::iter(settling)
+            .buffer_unordered(self.concurrency())
+            .try_collect()
+            .await
+    }
+
+    /// An order can only be read by its name.
+    async fn find_orders(&self, search: &OrderSearch) -> Result<Vec<String>, StoreError> {
+        let names: Vec<String> = search.names().into_iter().collect();
+        let pks = names.iter().map(|name| pk(name)).collect();
+        let stored = self.heads(pks, &["ends"]).await?;
+        let names = names.into_iter();
+        Ok(names
+            .filter(|name| stored.contains_key(&pk(name)))
+            .collect())
+    }
+
+    async fn delete_orders(&self, names: &[String]) -> Result<(), StoreError> {
+        let client = self.client().await;
+        let delete = |name: &String| {
+            let delete = client.delete_item().table_name(&self.table);
+            let delete = delete.set_key(Some(item::key(&pk(name)))).send();
+            async move { delete.await.map_err(|error| self.failed(&error)).map(drop) }
+        };
+        let deleting: Vec<_> = names.iter().map(delete).collect();
+        futures_util::stream::iter(deleting)
             .buffer_unordered(self.concurrency())
             .try_collect()
             .await

@@ -23,7 +23,10 @@ impl RemainingRecords {
     /// What a call of a job has still to do.
     pub(in crate::engine) fn of(job: &Job, state: &CallState) -> Self {
         match state.call.target.new_records() {
-            Some(_) => Self::New(state.call.new_values(&job.request).to_vec()),
+            Some(_) => {
+                let values = job.remaining_new(&state.call).into_iter();
+                Self::New(values.map(|(_, value)| value.clone()).collect())
+            }
             None => Self::Known(job.remaining_ids(state)),
         }
     }

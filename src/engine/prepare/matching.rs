@@ -1,6 +1,6 @@
 //! Looks up records by the value of a field (`match`). Jobs of one connection that match the same field share queries.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,9 +16,7 @@ use crate::job::{PreparationOutcome, PreparationResult};
 use crate::lookup::{self, LetterCase, LookupField, LookupRequest, MatchIndex};
 use crate::outcome::Refusal;
 use crate::sync;
-use crate::update::{
-    Assignment, FieldName, MAX_IDS, Match, MatchValue, NewRecords, RecordId, Records, UserId,
-};
+use crate::update::{Assignment, FieldName, MAX_IDS, Match, MatchValue, RecordId, Records, UserId};
 use crate::zoho::{self, Client};
 
 /// Concurrent look-ups per connection; Zoho allows ten.
@@ -30,9 +28,11 @@ pub(super) struct MatchQuery {
     pub(super) wanted: Match,
     /// Records that need no look-up.
     pub(super) known_ids: Vec<RecordId>,
+    /// The names of the orders of these records by their values; none if the job has no order.
+    pub(super) found: Option<BTreeMap<RecordId, BTreeSet<String>>>,
     /// The records to create, if the job can create any.
     pub(super) creation: Option<CreationCheck>,
-    /// The new owner of all records.
+    /// The owner that new records get from the start.
     pub(super) owner: Option<UserId>,
     /// What the job sets on every record.
     pub(super) fields: Vec<Assignment>,
@@ -45,27 +45,6 @@ impl MatchQuery {
             Some(creation) if !creation.case_sensitive => LetterCase::Ignored,
             Some(_) | None => LetterCase::Exact,
         }
-    }
-
-    /// The records to create for the values without a record, if the job can create any.
-    fn new_records(&self, missing: Vec<MatchValue>) -> Option<NewRecords> {
-        let creation = self.creation.as_ref()?;
-        // A new record has its owner from the start.
-        let owner = self.owner.and_then(NewRecords::owner);
-        let is_owner = |set: &Assignment| Some(&set.field) == owner.as_ref().map(|own| &own.field);
-        let create = creation.create.iter().filter(|set| !is_owner(set));
-        let create = create.cloned().collect::<Vec<_>>();
-        let query = Match {
-            create: create.into_iter().chain(owner.clone()).collect(),
-            values: Vec::new(),
-            ..self.wanted.clone()
-        };
-        let CreationCheck {
-            numeric,
-            case_sensitive,
-            ..
-        } = *creation;
-        Some(NewRecords::new(&query, missing, numeric, case_sensitive))
     }
 }
 
@@ -422,7 +401,7 @@ fn answer(job: usize, query: &MatchQuery, known: &FieldInfo<'_>) -> MatchResult 
         matched: settled.matched as u64,
         ids: settled.ids.len() as u64,
     };
-    let new_records = query.new_records(settled.missing);
+    let new_records = query.new_records(settled.missing, &settled.found);
     let known_ids: HashSet<&RecordId> = query.known_ids.iter().collect();
     let found = settled.ids.into_iter().filter(|id| !known_ids.contains(id));
     let ids: Vec<RecordId> = query.known_ids.iter().copied().chain(found).collect();

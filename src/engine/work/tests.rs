@@ -282,7 +282,7 @@ proptest! {
                     },
                 }
                 prop_assert_eq!(&sent["cvid"], &whole["cvid"]);
-                wanted.extend(job.ids(call));
+                wanted.extend(job.ids(call).iter().copied());
             }
             prop_assert_eq!(wanted, ids.into_iter().copied().collect::<HashSet<_>>());
         }

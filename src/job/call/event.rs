@@ -7,6 +7,27 @@ use crate::codes::Cause;
 use crate::outcome::{Failure, NewRecordOutcome, Progress, Refusal};
 use crate::update::RecordId;
 
+/// Records that a call leaves to a newer delivery.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SupersededRecords {
+    /// Known records.
+    pub ids: BTreeSet<RecordId>,
+    /// Records that the call would create, by their numbers in the request.
+    pub new_records: BTreeSet<usize>,
+}
+
+impl SupersededRecords {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of records.
+    pub fn len(&self) -> usize {
+        self.ids.len() + self.new_records.len()
+    }
+}
+
 /// An event of a call, for [`Job::apply`](crate::job::Job::apply).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallEvent {
@@ -36,7 +57,7 @@ pub enum CallEvent {
     /// A reread found these records updated, after an unknown outcome.
     FoundUpdated(BTreeSet<RecordId>),
     /// A newer delivery has updated these records, and the call leaves them alone.
-    Superseded(BTreeSet<RecordId>),
+    Superseded(SupersededRecords),
     /// The call was sent, and its outcome will never be known.
     OutcomeUnknown(Refusal),
     /// Zoho's job is not finished, or its status could not be read now.

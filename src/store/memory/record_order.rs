@@ -1,15 +1,14 @@
 //! The order of records in memory.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::MemoryStore;
 use crate::clock::after;
-use crate::store::record_order::is_order_of;
 use crate::store::{
-    ClaimResult, ClaimedRecord, RecordClaim, RecordOrder, RecordOrders, StoreError,
+    ClaimResult, ClaimedRecord, OrderSearch, RecordClaim, RecordOrder, RecordOrders, StoreError,
 };
 
 /// The most records whose order is kept, so that a warm function does not grow without limit.
@@ -55,10 +54,10 @@ impl RecordOrders for MemoryStore {
         Ok(())
     }
 
-    async fn orders_of(&self, records: &BTreeSet<String>) -> Result<Vec<String>, StoreError> {
+    async fn find_orders(&self, search: &OrderSearch) -> Result<Vec<String>, StoreError> {
         let state = self.state();
         let names = state.orders.keys();
-        let names = names.filter(|name| is_order_of(name, records));
+        let names = names.filter(|name| search.is_meant(name));
         Ok(names.cloned().collect())
     }
 

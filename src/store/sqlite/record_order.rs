@@ -1,7 +1,5 @@
 //! The order of records in SQLite.
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
@@ -10,9 +8,9 @@ use super::columns::ms;
 use super::session::Session;
 use super::{SqliteStore, maintenance};
 use crate::clock::after;
-use crate::store::record_order::is_order_of;
 use crate::store::{
-    ClaimResult, ClaimedRecord, RecordClaim, RecordOrder, RecordOrders, StoreError, document,
+    ClaimResult, ClaimedRecord, OrderSearch, RecordClaim, RecordOrder, RecordOrders, StoreError,
+    document,
 };
 
 #[async_trait]
@@ -46,8 +44,8 @@ impl RecordOrders for SqliteStore {
         .await
     }
 
-    async fn orders_of(&self, records: &BTreeSet<String>) -> Result<Vec<String>, StoreError> {
-        let records = records.clone();
+    async fn find_orders(&self, search: &OrderSearch) -> Result<Vec<String>, StoreError> {
+        let search = search.clone();
         self.list_rows(move |session| {
             let mut select = session
                 .connection
@@ -56,7 +54,7 @@ impl RecordOrders for SqliteStore {
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
                 let name: String = row.get(0)?;
-                if is_order_of(&name, &records) {
+                if search.is_meant(&name) {
                     found.push(name);
                 }
             }

@@ -9,14 +9,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::to_bytes;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use masshook::api::{InvocationDeadline, router};
-use masshook::app::{Acceptance, App, Dependencies};
+use masshook::app::{Acceptance, App, Dependencies, HookResponse};
 use masshook::aws::secrets::SecretsManager;
 use masshook::clock::{Clock, ManualClock, SystemClock};
 use masshook::config::{CompileMode, Config};
 use masshook::engine::ExecutionMode;
 use masshook::http::{Http, HttpSettings};
+use masshook::inbound::InboundRequest;
 use masshook::job::JobId;
 use masshook::metrics::Metrics;
 use masshook::secrets::{SecretStore, SecretStoreError, Secrets, WritableSecrets};
@@ -257,6 +260,23 @@ pub(crate) async fn enqueue(app: &App, request: &Value) -> JobId {
         .await
         .expect("accepted");
     let Acceptance::Queued(jobs) = accepted else {
+        panic!("durable jobs are queued");
+    };
+    jobs[0].id.clone()
+}
+
+/// Delivers a body to a route of a durable masshook; returns the id of its first job.
+pub(crate) async fn enqueue_delivery(app: &App, route: &str, body: &Value) -> JobId {
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    let body = Bytes::from(body.to_string());
+    let request = InboundRequest::post(route.to_owned(), headers, body);
+    let answer = app.deliver(request, None).await.expect("accepted");
+    let HookResponse::Delivery {
+        accepted: Acceptance::Queued(jobs),
+        ..
+    } = answer
+    else {
         panic!("durable jobs are queued");
     };
     jobs[0].id.clone()

@@ -1,9 +1,13 @@
 //! Erasure of a person's data, in every store.
 
+use std::time::Duration;
+
+use jiff::SignedDuration;
 use masshook::app::operations::{Erasure, ErasureQuery};
-use masshook::job::Job;
+use masshook::job::{Job, JobOrder, OrderKey};
 use masshook::store::delivery::StoredDelivery;
-use masshook::store::{AddResult, StoreError};
+use masshook::store::{AddResult, RecordClaim, StoreError};
+use masshook::update::{ChangeKind, value_digest};
 use serde_json::json;
 
 use super::delivery_fixture::{add_with_delivery, delivery, noise, read, succeed};
@@ -129,4 +133,60 @@ pub(super) async fn erased_job_is_not_written_again(fixture: &Fixture) {
     let added = fixture.store.add(&job, Some(&again)).await;
     assert_eq!(added.expect("added"), AddResult::New);
     succeed(fixture, &mut job).await;
+}
+
+/// The orders of a person's records go, whether they are known by an id or only by a value; those of others stay.
+pub(super) async fn orders_of_records_are_erased(fixture: &Fixture) {
+    let key = OrderKey {
+        value: "7".parse().expect("a value"),
+        received_at: fixture.now(),
+    };
+    let request = json!({
+        "module": "Leads",
+        "fields": {"Lead_Status": "Contacted"},
+        "match": {"field": "Email", "values": ["bob@example.com"], "on_none": "create"},
+    });
+    let job = fixture.job_for("ordered", &request);
+    let order = JobOrder {
+        key,
+        keep_for: SignedDuration::from_hours(24),
+    };
+    let (connection, route) = (job.connection.clone(), job.route.clone());
+    let job = job.with_order(Some(order));
+    fixture.store.add(&job, None).await.expect("added");
+    let names = [
+        "5725767000003000001".to_owned(),
+        "5725767000003000002".to_owned(),
+        format!("Leads.Email={}", value_digest(ADA)),
+        format!("Leads.Email={}", value_digest("bob@example.com")),
+    ];
+    let route = route.expect("a route");
+    let names = names.map(|record| RecordClaim::name_of(&connection, &route, record));
+    let claim = |name: &String| RecordClaim {
+        name: name.clone(),
+        key,
+        changes: [ChangeKind::Fields].into(),
+        holder: job.id.clone(),
+        until: fixture.after(60),
+        keep_for: Duration::from_secs(86_400),
+    };
+    let claims = names.iter().map(claim).collect();
+    let claimed = fixture.store.claim_records(claims, fixture.now()).await;
+    assert_eq!(claimed.expect("claimed").len(), names.len());
+    for (value, name) in [
+        ("5725767000003000001", &names[0]),
+        ("Ada@example.com", &names[2]),
+    ] {
+        let found = find(fixture, value).await;
+        assert_eq!(found.orders.iter().collect::<Vec<_>>(), [name], "{value}");
+        found.erase(&*fixture.store).await.expect("erased");
+        assert!(find(fixture, value).await.is_empty(), "{value}");
+    }
+    for (value, name) in [
+        ("5725767000003000002", &names[1]),
+        ("bob@example.com", &names[3]),
+    ] {
+        let found = find(fixture, value).await;
+        assert!(found.orders.contains(name), "{value}");
+    }
 }

@@ -1,9 +1,11 @@
 //! What every store guarantees about the order of records: one claim at a time, and nothing older after something newer.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use masshook::job::{JobId, OrderKey};
 use masshook::store::{ClaimResult, ClaimedRecord, RecordClaim};
+use masshook::update::ChangeKind;
 
 use super::fixture::Fixture;
 
@@ -16,6 +18,7 @@ fn claim(fixture: &Fixture, record: u32, value: &str) -> RecordClaim {
             value: value.parse().expect("a value"),
             received_at: fixture.now(),
         },
+        changes: BTreeSet::from([ChangeKind::Fields]),
         holder: JobId::derive("form", value, 1),
         until: fixture.after(60),
         keep_for: KEPT,

@@ -32,12 +32,8 @@ pub(super) fn job_contains(job: &Job, value: &str) -> bool {
     request_contains(&job.request.to_json(), value)
         || outcome_contains(&view, value)
         || job.new_records().any(|(new, outcome)| {
-            let record = outcome.and_then(|outcome| match outcome {
-                NewRecordOutcome::Created { id } | NewRecordOutcome::Updated { id, .. } => {
-                    Some(id.to_string())
-                }
-                NewRecordOutcome::Refused { .. } | NewRecordOutcome::CallFailed => None,
-            });
+            let record = outcome.and_then(NewRecordOutcome::id);
+            let record = record.map(|id| id.to_string());
             text_contains(new.as_str(), value)
                 || record.is_some_and(|record| text_contains(&record, value))
         })
