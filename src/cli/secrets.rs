@@ -99,7 +99,7 @@ async fn list(config: Config, live: bool, output: OutputFormat) -> ExitStatus {
     let mut text = match cells.is_empty() {
         true => "The config needs no secrets.".into(),
         false => table(
-            ["STATE", "FOR", "SECRET", "USED BY"],
+            ["STATE", "FOR", "USED BY", "SECRET"],
             &cells,
             terminal_width(),
         ),
@@ -149,8 +149,8 @@ impl SecretRow {
         [
             Cell::toned(self.tone(), self.state()),
             self.purpose.into(),
-            reference.into(),
             self.check.at.as_str().into(),
+            reference.into(),
         ]
     }
 

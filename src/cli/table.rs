@@ -9,8 +9,8 @@ use super::styled::{StyledText, Tone};
 use super::text::{truncated, wrapped};
 use crate::printable::single_line;
 
-/// The widest column but the last.
-const MAX_COLUMN: usize = 36;
+/// The widest column but the last, on a terminal.
+const MAX_COLUMN: usize = 44;
 
 /// The narrowest column but the last, if the terminal is too narrow for all of them.
 const MIN_COLUMN: usize = 12;
@@ -53,7 +53,7 @@ impl From<String> for Cell {
     }
 }
 
-/// Formats rows under their headers. `width` is that of the terminal; without it nothing is cut but long columns.
+/// Formats rows under their headers. `width` is that of the terminal; without it nothing is cut.
 pub(super) fn table<const N: usize>(
     headers: [&str; N],
     rows: &[[Cell; N]],
@@ -86,7 +86,8 @@ impl Layout {
         let widths = columns.map(|column| {
             let widths = rows.iter().map(|row| row[column].text.chars().count());
             let widest = widths.max().unwrap_or_default();
-            widest.min(MAX_COLUMN).max(headers[column].len())
+            let widest = width.map_or(widest, |_| widest.min(MAX_COLUMN));
+            widest.max(headers[column].len())
         });
         let mut widths: Vec<usize> = widths.collect();
         let total = |widths: &[usize]| widths.iter().map(|width| width + GAP.len()).sum::<usize>();

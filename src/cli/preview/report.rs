@@ -15,6 +15,9 @@ const MAX_CALL_CHARS: usize = 1_500;
 /// The columns of a label.
 const LABEL: usize = 11;
 
+/// The columns of a method in a plan.
+const METHOD: usize = 18;
+
 /// What a route would do with an event.
 pub(super) struct RoutePreview {
     pub(super) verification: Verification,
@@ -136,7 +139,7 @@ impl RoutePreview {
             let plan_text = plan.to_string();
             let (head, calls) = plan_text.split_once('\n').unwrap_or((&plan_text, ""));
             lines.push(labelled("plan", &head));
-            lines.extend(calls.lines().map(str::to_owned));
+            lines.extend(calls.lines().map(method_line));
             if let PlanPreview::Pending(_) = plan {
                 // Its calls, which would show this, are not known yet.
                 let request = update.to_json();
@@ -160,6 +163,16 @@ impl RoutePreview {
 fn labelled(label: &str, text: &impl ToString) -> String {
     let text = fitted(&text.to_string(), LABEL);
     format!("{label:<width$}{text}", width = LABEL)
+}
+
+/// A line of a plan. Those that compare the methods break between words on a terminal.
+fn method_line(line: &str) -> String {
+    match line.split_at_checked(METHOD) {
+        Some((method, text)) if method.starts_with("  by ") => {
+            format!("{method}{}", fitted(text, METHOD))
+        }
+        _ => line.to_owned(),
+    }
 }
 
 /// A part of an update request, as a line.
