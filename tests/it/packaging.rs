@@ -172,10 +172,9 @@ fn run_release_step(name: &str, variables: &[(&str, &str)], folder: &std::path::
     let script = step.expect(name)["run"].as_str().expect("a script");
     let written = folder.join("environment");
     let mut shell = Command::new("bash");
-    shell.args(["-e", "-o", "pipefail", "-c", script]);
+    let script = format!("PATH=\"$0:$PATH\"\n{script}");
+    shell.args(["-e", "-o", "pipefail", "-c", &script]).arg(folder);
     shell.envs(variables.iter().copied()).current_dir(folder);
-    let path = std::env::var("PATH").unwrap_or_default();
-    shell.env("PATH", format!("{}:{path}", folder.display()));
     let status = shell.env("GITHUB_ENV", &written).status();
     assert!(status.expect("bash").success(), "{name}");
     std::fs::read_to_string(&written).unwrap_or_default()
