@@ -45,6 +45,11 @@ pub enum BadSecret {
         max = SHARED_BYTES.end()
     )]
     KeyLength(usize),
+    /// It is a private key under the prefix of shared secrets.
+    #[error(
+        "its bytes are a private Ed25519 key with its public key, so it must begin with `{PRIVATE}`; as `{SHARED}` it would sign with HMAC"
+    )]
+    Private,
     /// The private key is too short or too long.
     #[error(
         "its key has {0} bytes, but a private Ed25519 key has 32, or 64 with its public key; `masshook auth --callback-key ed25519` makes one"
@@ -87,6 +92,10 @@ impl SigningKey {
         if let Some(text) = text.strip_prefix(SHARED) {
             let key = decoded(text, SHARED)?;
             return match SHARED_BYTES.contains(&key.len()) {
+                // Half of it is the public key, which is no secret.
+                true if key.len() == 2 * SEED_BYTES && key_pair(&key).is_ok() => {
+                    Err(BadSecret::Private)
+                }
                 true => Ok(Self::Shared(key)),
                 false => Err(BadSecret::KeyLength(key.len())),
             };
@@ -204,6 +213,16 @@ mod tests {
             let key = SigningKey::read(&secret).expect("a key");
             assert_eq!(key.public_key().is_some(), kind == KeyKind::Ed25519);
         }
+    }
+
+    #[test]
+    fn private_key_is_no_shared_secret() {
+        let both = [SEED, PUBLIC_KEY].map(|text| STANDARD.decode(text).expect("base64"));
+        let error = read(&format!("whsec_{}", STANDARD.encode(both.concat()))).err();
+        assert_eq!(error, Some(BadSecret::Private));
+        // Any other 64 bytes are a good secret.
+        let other = format!("whsec_{}", STANDARD.encode([7; 64]));
+        assert!(matches!(read(&other), Ok(SigningKey::Shared(_))));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use masshook::job::JobId;
 use masshook::store::Store;
 use masshook::store::sqlite::SqliteStore;
 use rusqlite::Connection;
@@ -84,7 +85,8 @@ impl Drop for SlowReceiver {
 
 /// Serves one connection, until the client closes it unless the manner says otherwise.
 async fn answer(mut stream: TcpStream, manner: Manner, number: usize) {
-    const OK: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    // The permission matters to those who ask for it.
+    const OK: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\nwebhook-allowed-origin: *\r\ncontent-length: 0\r\n\r\n";
     let mut buffer = [0; 16 << 10];
     let _ = stream.read(&mut buffer).await;
     let text = match manner {
@@ -378,4 +380,55 @@ async fn worker_leaves_slow_receiver_to_sweep() {
     app.sweep(None).await.expect("a sweep");
     assert_eq!(slow.accepted(), 2);
     assert_eq!(callback().await["status"], "delivered");
+}
+
+/// A receiver that hangs when it is asked for permission counts as hanging, and half of the time is left to the callback.
+#[tokio::test]
+async fn receiver_hanging_in_options_is_left_to_sweep() {
+    let world = Harness::new()
+        .config(|config| {
+            config.replace(
+                "callbacks: {",
+                "callbacks: { request_origin: masshook.example.com,",
+            )
+        })
+        .start()
+        .await;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory());
+    let app = world.worker(&store);
+    let slow = SlowReceiver::start(Manner::HangAtFirst(3)).await;
+    let request = |place| {
+        json!({
+            "module": "Leads", "fields": {"Lead_Source": "Webinar"}, "ids": [world.id("Leads", place)],
+            "callback_url": slow.url(),
+        })
+    };
+    let mut ids = Vec::new();
+    for place in 0..3 {
+        ids.push(enqueue(&app, &request(place)).await);
+    }
+    let callback = async |id: &JobId| -> Value {
+        let job = store.get(id).await.expect("read").expect("a job");
+        serde_json::to_value(job.callback).expect("JSON")
+    };
+    app.run_turn(&ids, None).await.expect("a turn");
+    assert_eq!(slow.accepted(), 3, "OPTIONS alone");
+    let waiting = callback(&ids[0]).await;
+    let error = waiting["error"].as_str().expect("an error");
+    assert!(
+        error.starts_with("asking for permission failed")
+            && error.ends_with("did not answer within 1.5 s"),
+        "{error}"
+    );
+    ids.push(enqueue(&app, &request(3)).await);
+    app.run_turn(&ids, None).await.expect("a turn");
+    assert_eq!(slow.accepted(), 3, "its host hangs, so no worker asks it");
+
+    world.clock.advance(Duration::from_secs(60));
+    app.run_turn(&ids, None).await.expect("a turn");
+    assert_eq!(slow.accepted(), 3, "no worker asks it again");
+    app.sweep(None).await.expect("a sweep");
+    for id in &ids {
+        assert_eq!(callback(id).await["status"], "delivered");
+    }
 }
