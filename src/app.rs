@@ -57,7 +57,7 @@ pub use overview::Activity;
 use permits::StorePermits;
 pub use playground::{ComparedEvent, PlaygroundRequest, RouteComparison};
 pub use preview::{PreviewOutcome, RequestContent, Verification};
-pub use sample::SampleDelivery;
+pub use sample::{EventForm, SampleDelivery};
 pub use secret_check::{SecretCheck, SecretScope, SecretState};
 use token_cache::{SecretTokenCache, StoreTokenCache};
 

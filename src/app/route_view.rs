@@ -1,11 +1,12 @@
 //! Describes the routes of the config for the console: what each verifies, what is wrong with it, samples, its config.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
-use webhook_verify::sample::sample;
 use webhook_verify::scheme::PRESETS;
 
 use super::operations::ListQuery;
 use super::playground::yaml;
+use super::sample::sample_for;
 use super::{App, SecretCheck, SecretScope, SecretState};
 use crate::config::{Route, VerifyConfig};
 use crate::inbound::NamedRoute;
@@ -68,7 +69,7 @@ impl App {
             "order_by": settings.order_by.as_ref().map(source),
             "update_by": settings.update_by,
             "callback_url": settings.callback_url.as_ref().map(ToString::to_string),
-            "samples": samples(settings),
+            "samples": samples(settings, self.clock.now()),
             "example": yaml::of_route(route.name, settings),
         });
         if let (Some(view), Value::Object(more)) = (view.as_object_mut(), more) {
@@ -130,7 +131,7 @@ fn findings(route: NamedRoute<'_>, checks: &[SecretCheck]) -> Vec<Value> {
 }
 
 /// The samples of the route's senders, without signatures.
-fn samples(route: &Route) -> Vec<Value> {
+fn samples(route: &Route, now: Timestamp) -> Vec<Value> {
     let schemes = route.verify.schemes().iter();
     let mut names: Vec<&str> = schemes
         .map(|config| config.scheme.name())
@@ -146,8 +147,8 @@ fn samples(route: &Route) -> Vec<Value> {
         names.push("custom");
     }
     names.dedup();
-    let samples = names.into_iter().map(|name| {
-        let delivery = sample(name, SAMPLE_ID);
+    let samples = names.into_iter().filter_map(|name| {
+        let delivery = sample_for(Some(route), name, SAMPLE_ID, now).ok()?;
         let headers = delivery.headers.iter();
         let headers = headers.map(|(name, value)| {
             (
@@ -156,12 +157,12 @@ fn samples(route: &Route) -> Vec<Value> {
             )
         });
         let headers: std::collections::BTreeMap<String, String> = headers.collect();
-        json!({
+        Some(json!({
             "name": name,
             "content_type": headers.get("content-type"),
             "headers": headers,
             "body": String::from_utf8_lossy(&delivery.body),
-        })
+        }))
     });
     samples.collect()
 }

@@ -1,15 +1,43 @@
 //! Signs a sample delivery of a route's sender, as `masshook send` does, with the secrets that the process has.
 
+mod cloud_event;
+
+use jiff::Timestamp;
 use webhook_verify::sample::sample;
 use webhook_verify::verify::sign;
 
 use super::App;
-use crate::config::VerifyConfig;
+use crate::config::{Route, VerifyConfig};
+use crate::inbound::cloud_events::ContentMode;
 use crate::inbound::rejection::Rejection;
+pub use cloud_event::EventForm;
 pub use webhook_verify::verify::OutgoingWebhook as SampleDelivery;
 
 /// The name of the sample for routes without a sender of their own.
 const ANY_SENDER: &str = "custom";
+
+/// The sample of a sender as a route takes it: a CloudEvent in structured mode, if the route takes CloudEvents.
+///
+/// # Errors
+/// Attributes that cannot be written.
+pub(super) fn sample_for(
+    route: Option<&Route>,
+    sender: &str,
+    id: &str,
+    now: Timestamp,
+) -> Result<SampleDelivery, String> {
+    let mut delivery = sample(sender, id);
+    if route.is_some_and(|route| route.cloudevents.is_some()) {
+        let form = EventForm {
+            mode: ContentMode::Structured,
+            id: id.to_owned(),
+            time: now.to_string(),
+            is_new: true,
+        };
+        form.apply_to(&mut delivery)?;
+    }
+    Ok(delivery)
+}
 
 impl App {
     /// A signed sample for a route: of the sender with this scheme, or of the route's first one.
@@ -29,9 +57,12 @@ impl App {
             None => schemes.first(),
         };
         let id = format!("msg_{:016x}", fastrand::u64(..));
+        let sample = |sender: &str| {
+            sample_for(Some(settings), sender, &id, self.clock.now()).map_err(refused)
+        };
         let Some(scheme) = scheme else {
             return match &settings.verify {
-                VerifyConfig::Disabled(_) => Ok(sample(ANY_SENDER, &id)),
+                VerifyConfig::Disabled(_) => sample(ANY_SENDER),
                 VerifyConfig::ByAws => Err(refused("AWS delivers to this route".to_owned())),
                 VerifyConfig::Schemes(_) => {
                     let sender: String = sender.unwrap_or_default().chars().take(80).collect();
@@ -39,7 +70,7 @@ impl App {
                 }
             };
         };
-        let mut delivery = sample(scheme.scheme.name(), &id);
+        let mut delivery = sample(scheme.scheme.name())?;
         delivery.public_url = settings.public_url.as_ref().map(ToString::to_string);
         delivery
             .replace_delivery_id(&scheme.scheme)

@@ -28,13 +28,17 @@ use crate::zoho::credentials::{ClientKey, Credentials, GrantCode};
 /// The environment variable for the client secret. Unlike an argument, it does not appear in process lists.
 const CLIENT_SECRET_VARIABLE: &str = "MASSHOOK_CLIENT_SECRET";
 
+/// Reported if the arguments name no task.
+const NOTHING_TO_DO: &str = "name what to do: `--scopes` prints the scopes to request in the API console, `--client-id ID --code CODE` (or \
+    `--client-id ID --soid ID`) obtains credentials, and `--callback-key KIND` makes a key that signs callbacks";
+
 /// Arguments of `masshook auth`.
 #[derive(Debug, Args)]
 pub(super) struct AuthArgs {
     #[command(flatten)]
     grant: GrantArgs,
     /// Client id, from the API console.
-    #[arg(long, value_name = "ID", required_unless_present_any = ["scopes", "callback_key"])]
+    #[arg(long, value_name = "ID")]
     client_id: Option<String>,
     /// File with the client secret; default: MASSHOOK_CLIENT_SECRET, or the first line of stdin.
     #[arg(long, value_name = "PATH")]
@@ -49,13 +53,13 @@ pub(super) struct AuthArgs {
 }
 
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 struct GrantArgs {
     /// Grant code from "Generate Code" of a self client. It is valid once, for a few minutes.
-    #[arg(long)]
+    #[arg(long, requires = "client_id")]
     code: Option<SecretString>,
     /// Use client credentials instead of a code; the value is `ZohoCRM.` and the Org ID.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", requires = "client_id")]
     soid: Option<String>,
     /// Only print the scopes to request in the API console.
     #[arg(long)]
@@ -66,9 +70,25 @@ struct GrantArgs {
     callback_key: Option<CallbackKey>,
 }
 
+impl GrantArgs {
+    /// Whether they name no task.
+    fn is_empty(&self) -> bool {
+        let is_named = [
+            self.code.is_some(),
+            self.soid.is_some(),
+            self.scopes,
+            self.callback_key.is_some(),
+        ];
+        !is_named.contains(&true)
+    }
+}
+
 /// Runs the command.
 pub(super) async fn run(args: AuthArgs) -> ExitStatus {
     let output = args.output;
+    if args.grant.is_empty() {
+        return output.usage_error(NOTHING_TO_DO);
+    }
     let config = match args.config.load() {
         Ok(config) => config,
         Err(error) => return report_config_error(&error, output),

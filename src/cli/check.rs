@@ -4,6 +4,7 @@
 mod difference;
 pub(super) mod examples;
 mod live;
+pub(super) mod notes;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,14 +16,14 @@ use serde_json::{Map, Value, json};
 use self::examples::{ExampleResult, examples_beside, requested_examples};
 use super::config_file::{ConfigFile, report_config_error};
 use super::finding::{Finding, Severity, json_list, none_bad, text_lines};
-use super::init::file_mode;
+use super::init::{file_mode, made_up};
 use super::offline::{app_without_jobs, offline_app};
 use super::styled::{StyledText, Tone};
 use super::terminal::{ExitStatus, OutputFormat};
 use super::text::count_of;
 use crate::app::{SecretCheck, SecretScope, SecretState};
 use crate::aws::secrets::SecretsManager;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, SecretPurpose, SecretUse};
 
 /// Arguments of `masshook check`.
 #[derive(Debug, Args)]
@@ -71,7 +72,12 @@ pub(super) async fn run(args: CheckArgs) -> ExitStatus {
                 false => SecretScope::Local,
             };
             let checks = app.check_secrets(scope).await;
-            let findings = checks.iter().map(secret_finding);
+            let uses = app.config().secret_uses();
+            // Behind the uses come problems of several secrets together.
+            let uses = uses.iter().map(Some).chain(std::iter::repeat(None));
+            let findings = checks.iter().zip(uses);
+            let findings =
+                findings.map(|(check, used)| secret_finding(check, used.and_then(made_up_note)));
             findings.chain(writable_secrets(app.config())).collect()
         }
     };
@@ -90,6 +96,7 @@ pub(super) async fn run(args: CheckArgs) -> ExitStatus {
         config: app.config(),
         secrets,
         examples: examples.iter().map(ExampleResult::finding).collect(),
+        notes: notes::notes(app.config()),
         connections: args.live.then_some(connections),
     };
     output.print(&report.to_json(), report.to_text());
@@ -101,7 +108,7 @@ fn load(file: &ConfigFile) -> Result<(Config, PathBuf), ConfigError> {
 }
 
 /// Secret files that other users of the machine can replace. Readable ones are usual where secrets are mounted.
-fn writable_secrets(config: &Config) -> Vec<Finding> {
+pub(super) fn writable_secrets(config: &Config) -> Vec<Finding> {
     let uses = config.secret_uses();
     let findings = uses.iter().filter_map(|used| {
         let path = used.reference.file()?;
@@ -115,13 +122,28 @@ fn writable_secrets(config: &Config) -> Vec<Finding> {
     findings.collect()
 }
 
-fn secret_finding(check: &SecretCheck) -> Finding {
+/// What is left to do with a secret that `masshook init` made up in place of a sender's.
+fn made_up_note(used: &SecretUse<'_>) -> Option<String> {
+    let is_of_sender = matches!(used.purpose, SecretPurpose::Verification(_));
+    let file = used.reference.file().filter(|_| is_of_sender)?;
+    let list = made_up::list_with(file)?;
+    Some(format!(
+        "{} was made up by `masshook init`: give it to the sender, or replace it by the sender's own; then delete its line in {}",
+        used.reference,
+        list.display()
+    ))
+}
+
+fn secret_finding(check: &SecretCheck, note: Option<String>) -> Finding {
     let severity = match &check.state {
         SecretState::Usable | SecretState::WithPublicKey(_) => Severity::Ok,
         SecretState::Doubtful(_) | SecretState::NotEnrolled | SecretState::Remote => Severity::Note,
         SecretState::Unavailable(_) | SecretState::Unusable(_) => Severity::Bad,
     };
-    Finding::new(&check.at, severity, check.to_string())
+    match note.filter(|_| severity == Severity::Ok) {
+        Some(note) => Finding::new(&check.at, Severity::Note, note),
+        None => Finding::new(&check.at, severity, check.to_string()),
+    }
 }
 
 /// The findings of all checks.
@@ -129,6 +151,8 @@ struct CheckReport<'a> {
     config: &'a Config,
     secrets: Vec<Finding>,
     examples: Vec<Finding>,
+    /// What does not prevent deliveries from being processed, but is not ready for real ones.
+    notes: Vec<Finding>,
     /// Findings by connection; only with `--live`.
     connections: Option<BTreeMap<&'a str, Vec<Finding>>>,
 }
@@ -150,6 +174,7 @@ impl CheckReport<'_> {
             "routes": routes,
             "secrets": secrets,
             "examples": examples,
+            "notes": json_list(&self.notes),
             "problems": [],
         });
         if let Some(connections) = &self.connections {
@@ -177,6 +202,7 @@ impl CheckReport<'_> {
         section("routes".to_owned(), &routes);
         section("secrets".to_owned(), &self.secrets);
         section("examples".to_owned(), &self.examples);
+        section("notes".to_owned(), &self.notes);
         for (name, findings) in self.connections.iter().flatten() {
             let accounts = self.config.connections[*name].accounts();
             section(format!("connection {name}, {accounts}"), findings);

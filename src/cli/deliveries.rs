@@ -32,7 +32,7 @@ use crate::store::delivery_log::DeliveryFilter;
 pub(super) enum DeliveriesCommand {
     /// List deliveries, newest first: accepted, duplicate, ignored and refused ones. `--outcome dead_letter` lists dead letters.
     List(ListArgs),
-    /// Show a delivery in full, as received. Shared secrets of its sender are left out, signatures are not.
+    /// Show a delivery in full, as received. The secrets and the signatures of its sender are left out.
     Show(ShowArgs),
     /// Map dead letters again with the current config. Jobs that already succeeded are not repeated.
     Replay(ReplayArgs),

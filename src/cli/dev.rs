@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 
 use self::environment::{DevEnvironment, Loaded};
 use self::folder::{DevFolder, shown};
-use self::watch::FileWatch;
+use self::watch::ConfigWatch;
 use super::activity::{finish_activity, record_activity, restore_activity};
 use super::callback_receiver::{CallbackReceiver, ReceivedCallback};
 use super::config_file::config_arguments;
@@ -140,6 +140,7 @@ async fn start_in(
             loaded.config_for_commands(),
         )))),
     });
+    let watch = ConfigWatch::new(&config_path, &loaded.awaited_secrets);
     let app = CurrentApp::new(parts.app(loaded.config));
     let server = Server {
         app: app.clone(),
@@ -159,7 +160,7 @@ async fn start_in(
         activity.clone(),
     );
     let receive = receiver.for_each(|callback| record(&received, callback));
-    let reload = reload_on_save(&environment, &parts, &app, &status);
+    let reload = reload_on_save(&environment, watch, &parts, &app, &status);
     let (stop, force) = (stop_signals.received(1), stop_signals.received(2));
     // There is no need to reload on SIGHUP. A closed terminal ends the command as SIGTERM does.
     let stop = async {
@@ -259,14 +260,14 @@ fn announce(address: SocketAddr, console: &str, loaded: &Loaded) {
     }
 }
 
-/// Reloads the config each time that it is saved. One that cannot be used is reported, and the app in use stays.
+/// Reloads the config each time that it is saved, or that a secret appears which was made up. One that cannot be used is reported, and the app in use stays.
 async fn reload_on_save(
     environment: &DevEnvironment,
+    mut watch: ConfigWatch,
     parts: &AppParts,
     app: &CurrentApp,
     status: &ConfigStatus,
 ) -> Infallible {
-    let mut watch = FileWatch::new(environment.config_path());
     loop {
         watch.changed().await;
         match environment.load().await {
@@ -274,6 +275,7 @@ async fn reload_on_save(
                 for note in &loaded.notes {
                     tracing::info!("{note}");
                 }
+                watch.set_secrets(&loaded.awaited_secrets);
                 let routes = loaded.config.routes.len();
                 app.replace(parts.app(loaded.config));
                 status.record_load(SystemClock.now());

@@ -24,7 +24,7 @@ const SCHEDULE: &str = "schedule";
 pub(super) struct EventArgs {
     #[command(flatten)]
     sender: SenderArgs,
-    /// Trigger of the function; default: http-api-v2, or eventbridge for a schedule.
+    /// Trigger of the function; default: http-api-v2, or what the route listens to instead of HTTP; eventbridge for a schedule.
     #[arg(long, value_enum)]
     trigger: Option<LambdaTrigger>,
 }
@@ -56,6 +56,23 @@ enum LambdaTrigger {
     Direct,
 }
 
+impl LambdaTrigger {
+    /// A trigger that a route listens to, HTTP first.
+    fn of_route(config: &Config, route: &str) -> Self {
+        let Some(route) = config.routes.get(route) else {
+            return Self::HttpApiV2;
+        };
+        match route.on.first() {
+            _ if route.accepts_trigger(Trigger::Http) => Self::HttpApiV2,
+            Some(Trigger::Http) | None => Self::HttpApiV2,
+            Some(Trigger::EventBridge) => Self::Eventbridge,
+            Some(Trigger::Sns) => Self::Sns,
+            Some(Trigger::Sqs) => Self::Sqs,
+            Some(Trigger::Direct) => Self::Direct,
+        }
+    }
+}
+
 /// Runs the command.
 pub(super) async fn run(args: EventArgs) -> ExitStatus {
     let config = match args.sender.config.load() {
@@ -66,7 +83,8 @@ pub(super) async fn run(args: EventArgs) -> ExitStatus {
         Some(SCHEDULE) => schedule_event(&args, &config, SystemClock.now()),
         _ => args.sender.sign_sample(&config).await.map(|delivery| {
             let envelope = EnvelopeBuilder::new(&delivery, SystemClock.now());
-            build_event(&envelope, args.trigger.unwrap_or(LambdaTrigger::HttpApiV2))
+            let default = || LambdaTrigger::of_route(&config, &delivery.route);
+            build_event(&envelope, args.trigger.unwrap_or_else(default))
         }),
     };
     match event {

@@ -2,13 +2,15 @@
 
 use axum::body::to_bytes;
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::api::{HookPath, OtherQueries, parse_update_request};
 use crate::app::{App, PreviewOutcome, RequestContent};
-use crate::config::{BasePath, Config};
+use crate::config::{BasePath, Config, Route};
+use crate::inbound::cloud_events::{STRUCTURED_TYPE, is_structured};
 use crate::inbound::rejection::{PathHint, Rejection};
 use crate::inbound::{AwsEvent, InboundRequest};
 use crate::lambda::{HttpEvent, Invocation, SqsMessage};
@@ -60,7 +62,7 @@ pub(super) enum EventFile {
 
 impl EventFile {
     /// Reads an event. `route` is the requested route, which a bare body needs; `body_trigger` is the trigger that a bare
-    /// body is assumed to come from; `base` is the config's base path.
+    /// body is assumed to come from.
     ///
     /// # Errors
     /// Why the file is no event for the route.
@@ -68,7 +70,7 @@ impl EventFile {
         text: &str,
         route: Option<&str>,
         body_trigger: Trigger,
-        base: Option<&BasePath>,
+        config: &Config,
     ) -> Result<Self, EventFileError> {
         let event: &RawValue = serde_json::from_str(text).map_err(EventFileError::NotJson)?;
         match Invocation::parse(event) {
@@ -85,6 +87,7 @@ impl EventFile {
                 Ok(Self::Request(request, RequestContent::DirectEvent))
             }
             Ok(Invocation::Http(event)) => {
+                let base = config.base_path.as_ref();
                 let read = Self::from_http(event, route, base).await;
                 read.map_err(EventFileError::Unreadable)
             }
@@ -116,9 +119,10 @@ impl EventFile {
             | Err(_) => match route {
                 Some(route) => {
                     let body = Bytes::copy_from_slice(text.as_bytes());
+                    let headers = headers_of_body(config, route, &body);
                     let request = Box::new(InboundRequest {
                         origin: Origin::of(body_trigger),
-                        ..InboundRequest::post(route.to_owned(), HeaderMap::new(), body)
+                        ..InboundRequest::post(route.to_owned(), headers, body)
                     });
                     Ok(Self::Request(request, RequestContent::BodyOnly))
                 }
@@ -191,6 +195,15 @@ impl EventFile {
     }
 }
 
+/// The headers with which a bare body arrives: a CloudEvent is one in structured mode if its route takes CloudEvents.
+fn headers_of_body(config: &Config, route: &str, body: &[u8]) -> HeaderMap {
+    let takes_events = |route: &Route| route.cloudevents.is_some();
+    let is_event = config.routes.get(route).is_some_and(takes_events) && is_structured(body);
+    let content_type = HeaderValue::from_static(STRUCTURED_TYPE);
+    let content_type = is_event.then_some((CONTENT_TYPE, content_type));
+    content_type.into_iter().collect()
+}
+
 /// The trigger that a bare body of a route is assumed to come from.
 pub(super) fn first_trigger(config: &Config, route: &str) -> Trigger {
     let route = config.routes.get(route);
@@ -216,12 +229,12 @@ pub(super) async fn map_for_all_routes(
     body_route: Option<&str>,
 ) -> Result<Vec<RouteOutput>, String> {
     let http = Trigger::Http;
-    let base = app.config().base_path.as_ref();
-    let event = match (EventFile::parse(text, None, http, base).await, body_route) {
-        (Err(_), Some(route)) => EventFile::parse(text, Some(route), http, base).await,
+    let config = app.config();
+    let event = match (EventFile::parse(text, None, http, config).await, body_route) {
+        (Err(_), Some(route)) => EventFile::parse(text, Some(route), http, config).await,
         (Ok(EventFile::AwsEvents(_)), Some(route)) => {
-            let trigger = first_trigger(app.config(), route);
-            EventFile::parse(text, Some(route), trigger, base).await
+            let trigger = first_trigger(config, route);
+            EventFile::parse(text, Some(route), trigger, config).await
         }
         (event, _) => event,
     };

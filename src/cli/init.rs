@@ -1,7 +1,8 @@
 //! `masshook init`: starts a config for a sender, with an example and secrets.
 
+pub(super) mod made_up;
 mod project;
-mod senders;
+pub(super) mod senders;
 mod writer;
 
 pub(super) use writer::file_mode;

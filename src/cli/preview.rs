@@ -15,7 +15,7 @@ use super::event_file::{EventFile, first_trigger};
 use super::explain;
 use super::offline::offline_app;
 use super::sender::{no_route, only_route};
-use super::terminal::{ExitStatus, OutputFormat, print_error, print_json, print_line};
+use super::terminal::{ExitStatus, OutputFormat, print_error, print_json, print_line, read_input};
 use crate::app::{App, PreviewOutcome, RequestContent, Verification};
 use crate::config::Config;
 use crate::inbound::rejection::Rejection;
@@ -28,7 +28,7 @@ pub(super) struct PreviewArgs {
     /// Route; not needed if the event's path names it, or if the config has one route.
     #[arg(long)]
     route: Option<String>,
-    /// Event file: a bare JSON body or any Lambda event. With --against there may be several.
+    /// Event file, or `-` for stdin: a bare JSON body or any Lambda event. With --against there may be several.
     #[arg(value_name = "EVENT", required_unless_present = "data")]
     events: Vec<PathBuf>,
     /// Show what another config would do differently with the events. Exits with 1 if something differs.
@@ -76,13 +76,16 @@ pub(super) async fn run(args: PreviewArgs) -> ExitStatus {
 }
 
 async fn read_event(args: &PreviewArgs, path: &Path, config: &Config) -> Result<EventFile, String> {
-    let file = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{file}: {error}"))?;
-    let base = config.base_path.as_ref();
+    let file = match path == Path::new("-") {
+        true => "stdin".to_owned(),
+        false => path.display().to_string(),
+    };
+    let text = String::from_utf8(read_input(path)?);
+    let text = text.map_err(|_| format!("{file}: is not UTF-8"))?;
     let parse = async |route: Option<&str>| {
         // A bare body is assumed to come from the first trigger that its route listens to.
         let trigger = route.map_or(Trigger::Http, |route| first_trigger(config, route));
-        let event = EventFile::parse(&text, route, trigger, base).await;
+        let event = EventFile::parse(&text, route, trigger, config).await;
         event.map_err(|why| format!("{file}: {why}"))
     };
     match &args.route {

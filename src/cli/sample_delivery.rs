@@ -1,7 +1,5 @@
 //! A sample delivery: masking of its secrets, changes of its body.
 
-use std::path::Path;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
@@ -10,6 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use webhook_verify::scheme::Pointer;
 use webhook_verify::verify::OutgoingWebhook;
+
+use crate::config::RouteExample;
 
 /// A signed sample delivery for a route.
 pub(super) struct SampleDelivery {
@@ -36,45 +36,21 @@ impl SampleDelivery {
     }
 }
 
-/// The example of a route: a body, or a whole delivery.
-pub(super) struct Example(Value);
-
-impl Example {
-    /// The example beside a config: `examples/{route}/event.json`, or `event.json` if it is for the route.
-    pub(super) fn of_route(folder: &Path, route: &str, is_only: bool) -> Option<Self> {
-        let own = folder.join("examples").join(route).join("event.json");
-        let read = |path: &Path| -> Option<Value> {
-            serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
+/// Replaces the body of a delivery by that of an example, and its headers if the example has some.
+pub(super) fn apply_example(
+    example: &RouteExample,
+    delivery: &mut OutgoingWebhook,
+) -> Result<(), String> {
+    for (name, value) in example.headers() {
+        let Ok(name) = name.parse() else {
+            continue;
         };
-        let beside = || {
-            let event = read(&folder.join("event.json"))?;
-            let is_for_route = match event["route"].as_str() {
-                Some(named) if event.get("body").is_some() => named == route,
-                _ => is_only,
-            };
-            is_for_route.then_some(event)
-        };
-        read(&own).or_else(beside).map(Self)
+        delivery
+            .set_header(&name, value)
+            .map_err(|error| error.to_string())?;
     }
-
-    /// Replaces the body of a delivery, and its headers if the example has some.
-    pub(super) fn apply_to(&self, delivery: &mut OutgoingWebhook) -> Result<(), String> {
-        let whole = self.0.get("route").and(self.0.get("body"));
-        for (name, value) in self.0["headers"].as_object().into_iter().flatten() {
-            let (Some(_), Ok(name), Some(value)) = (whole, name.parse(), value.as_str()) else {
-                continue;
-            };
-            delivery
-                .set_header(&name, value)
-                .map_err(|error| error.to_string())?;
-        }
-        let body = whole.unwrap_or(&self.0);
-        delivery.body = match body.as_str() {
-            Some(text) => text.as_bytes().to_vec(),
-            None => body.to_string().into_bytes(),
-        };
-        Ok(())
-    }
+    delivery.body = example.body().into_bytes();
+    Ok(())
 }
 
 /// Sets a value in the body: a form field, or a JSON value by its path.

@@ -8,7 +8,9 @@ use clap::{Args, Subcommand};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
+use super::check::writable_secrets;
 use super::config_file::{ConfigFile, report_config_error};
+use super::finding::{json_list, text_lines};
 use super::offline::{app_without_jobs, no_secrets};
 use super::secret_maker::new_secret;
 use super::styled::Tone;
@@ -112,7 +114,10 @@ async fn list(config: Config, live: bool, output: OutputFormat) -> ExitStatus {
         text.push(row.tone(), state);
         text.push_plain(&message[state.len()..]);
     }
-    output.print(&json!({"ok": ok, "secrets": secrets}), text);
+    let notes = writable_secrets(app.config());
+    text.append(text_lines(&notes));
+    let document = json!({"ok": ok, "secrets": secrets, "notes": json_list(&notes)});
+    output.print(&document, text);
     ExitStatus::from_success(ok)
 }
 

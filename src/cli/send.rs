@@ -12,6 +12,7 @@ use super::dev::folder::RunningDev;
 use super::sample_delivery::SampleDelivery;
 use super::sender::SenderArgs;
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_json, print_line};
+use crate::config::VerifyConfig;
 use crate::http::{BodyLimit, Http, HttpSettings};
 
 /// Maximum bytes of the response to show.
@@ -79,6 +80,13 @@ pub(super) async fn run(mut args: SendArgs) -> ExitStatus {
     };
     let prepared = args.sender.sign_sample(&config).await;
     let prepared = prepared.and_then(|sample| {
+        let route = config.routes.get(&sample.route);
+        if route.is_some_and(|route| matches!(route.verify, VerifyConfig::ByAws)) {
+            return Err(format!(
+                "AWS delivers to route `{}`, so nothing is sent to it; `masshook event` prints its events",
+                sample.route
+            ));
+        }
         let request = build_request(&sample, &to)?;
         Ok((sample, request))
     });

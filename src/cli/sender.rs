@@ -10,11 +10,15 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::config_file::ConfigFile;
-use super::dev::folder::FOLDER;
-use super::sample_delivery::{Example, SampleDelivery, set_value};
+use super::dev::folder::{FOLDER, RUNNING_CONFIG};
+use super::init::senders::Sender;
+use super::sample_delivery::{SampleDelivery, apply_example, set_value};
+use super::terminal::read_input;
+use crate::app::EventForm;
 use crate::aws::secrets::SecretsManager;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Route, SchemeConfig, VerifyConfig};
+use crate::config::{Config, Route, RouteExample, SchemeConfig, VerifyConfig};
+use crate::inbound::cloud_events::ContentMode;
 use crate::secrets::Secrets;
 use crate::trigger::Trigger;
 use webhook_verify::sample::sample;
@@ -37,12 +41,15 @@ pub(super) struct SenderArgs {
     /// Set a header, for example the one that names the event type. May be repeated.
     #[arg(long = "header", value_name = "NAME=VALUE")]
     headers: Vec<KeyValue>,
-    /// File with the body, instead of the sender's sample.
+    /// File with the body, or `-` for stdin, instead of the sender's sample.
     #[arg(long, value_name = "FILE")]
     body: Option<PathBuf>,
-    /// Delivery id, if the sender's scheme has one; default: a new one each time.
+    /// Delivery id, if the sender's scheme has one, or id of the CloudEvent; default: a new one each time.
     #[arg(long)]
     id: Option<String>,
+    /// Send a CloudEvent in binary mode, its attributes in `ce-` headers; for routes with `cloudevents`.
+    #[arg(long)]
+    binary: bool,
     /// Omit the signature, to see the delivery refused.
     #[arg(long)]
     unsigned: bool,
@@ -85,7 +92,7 @@ impl SenderArgs {
         }
         let mut event = OutgoingWebhook::new("", body.to_string());
         if let Some(path) = &self.body {
-            event.body = read_file(path)?;
+            event.body = read_input(path)?;
         }
         for KeyValue(key, value) in &self.overrides {
             set_value(&mut event, key, value)?;
@@ -137,21 +144,29 @@ impl SenderArgs {
             Some(id) => id.clone(),
             None => format!("msg_{:016x}", fastrand::u64(..)),
         };
+        let settings = config.routes.get(&route);
+        let takes_events = settings.is_some_and(|route| route.cloudevents.is_some());
         let mut delivery = sample(&sender, &id);
         match &self.body {
-            Some(path) => delivery.body = read_file(path)?,
+            Some(path) => delivery.body = read_input(path)?,
             // A sender without a sample of its own sends the example of its route, if there is one.
-            None if !PRESETS.contains(&sender.as_str()) => {
+            None if takes_events || !PRESETS.contains(&sender.as_str()) => {
                 if let Some(example) = self.example(config, &route) {
-                    example.apply_to(&mut delivery)?;
+                    apply_example(&example, &mut delivery)?;
                 }
             }
             None => {}
         }
-        let public_url = config
-            .routes
-            .get(&route)
-            .and_then(|route| route.public_url.as_ref());
+        match takes_events {
+            true => self.make_event(&mut delivery, &id)?,
+            false if self.binary => {
+                return Err(format!(
+                    "route `{route}` takes no CloudEvents; --binary is for routes with `cloudevents`"
+                ));
+            }
+            false => {}
+        }
+        let public_url = settings.and_then(|route| route.public_url.as_ref());
         delivery.public_url = public_url.map(ToString::to_string);
         for KeyValue(name, value) in &self.headers {
             let header: HeaderName = name
@@ -185,8 +200,26 @@ impl SenderArgs {
         })
     }
 
+    /// Makes a delivery a CloudEvent, unless the headers of the command line do.
+    fn make_event(&self, delivery: &mut OutgoingWebhook, id: &str) -> Result<(), String> {
+        let is_marker = |KeyValue(name, _): &KeyValue| name.eq_ignore_ascii_case("ce-specversion");
+        if self.headers.iter().any(is_marker) {
+            return Ok(());
+        }
+        let form = EventForm {
+            mode: match self.binary {
+                true => ContentMode::Binary,
+                false => ContentMode::Structured,
+            },
+            id: id.to_owned(),
+            time: SystemClock.now().to_string(),
+            is_new: self.body.is_none() || self.id.is_some(),
+        };
+        form.apply_to(delivery)
+    }
+
     /// The example of a route beside the config.
-    fn example(&self, config: &Config, route: &str) -> Option<Example> {
+    fn example(&self, config: &Config, route: &str) -> Option<RouteExample> {
         let path = self.config.path().ok()?;
         let folder = path.parent().unwrap_or(Path::new(""));
         // The running config of `masshook dev` is in its folder, below the config and its examples.
@@ -194,7 +227,7 @@ impl SenderArgs {
             true => folder.parent().unwrap_or(folder),
             false => folder,
         };
-        Example::of_route(folder, route, config.routes.len() == 1)
+        RouteExample::of_route(folder, route, config.routes.len() == 1)
     }
 
     async fn read_secrets(&self, proof: &SchemeConfig) -> Result<Vec<SecretString>, String> {
@@ -203,7 +236,17 @@ impl SenderArgs {
         }
         let secrets = Secrets::new(Arc::new(SystemClock), Arc::new(SecretsManager::new()));
         let all = secrets.all(&proof.secrets).await;
-        all.map_err(|error| error.to_string())
+        all.map_err(|error| {
+            let running = Path::new(FOLDER).join(RUNNING_CONFIG);
+            let is_other = self.config.path().is_ok_and(|path| path != running);
+            match is_other && running.is_file() {
+                true => format!(
+                    "{error}; `masshook dev` signs with secrets that it made up: --config {}",
+                    running.display()
+                ),
+                false => error.to_string(),
+            }
+        })
     }
 
     /// The route, the sender, and how the route verifies it.
@@ -212,12 +255,16 @@ impl SenderArgs {
             return self.select_route(config, self.route.as_deref());
         };
         let routes = &config.routes;
-        let is_sender = PRESETS.contains(&source) || source == "custom";
+        // Senders that `masshook init` knows need no preset of their own.
+        let known = Sender::scheme_of(source);
+        let scheme = known.as_deref().unwrap_or(source);
+        let is_sender = PRESETS.contains(&scheme) || scheme == "custom";
         let verifying: Vec<(&String, &SchemeConfig)> = routes
             .iter()
-            .filter_map(|(name, route)| proof_of(route, source).map(|proof| (name, proof)))
+            .filter_map(|(name, route)| proof_of(route, scheme).map(|proof| (name, proof)))
             .collect();
-        if routes.contains_key(source) && self.route.is_none() && verifying.is_empty() {
+        let is_route = routes.contains_key(source) && self.route.is_none();
+        if is_route && (verifying.is_empty() || known.is_some()) {
             return self.select_route(config, Some(source));
         }
         if !is_sender {
@@ -225,12 +272,12 @@ impl SenderArgs {
         }
         let selection = |route: &str, proof| Selection {
             route: route.to_owned(),
-            sender: source.to_owned(),
+            sender: scheme.to_owned(),
             proof,
         };
         if let Some(name) = &self.route {
             let route = routes.get(name).ok_or_else(|| no_route(config, name))?;
-            let proof = proof_of(route, source);
+            let proof = proof_of(route, scheme);
             let is_open = matches!(route.verify, VerifyConfig::Disabled(_));
             if proof.is_none() && !is_open && !self.unsigned {
                 return Err(format!(
@@ -268,11 +315,6 @@ impl SenderArgs {
         };
         let route = config.routes.get(name);
         let route = route.ok_or_else(|| no_route(config, name))?;
-        if matches!(route.verify, VerifyConfig::ByAws) {
-            return Err(format!(
-                "AWS delivers to route `{name}`, so nothing is sent to it; `masshook event` prints its events"
-            ));
-        }
         let proof = route.verify.schemes().first();
         Ok(Selection {
             route: name.to_owned(),
@@ -352,8 +394,4 @@ fn names(config: &Config) -> String {
         shown.push("…");
     }
     shown.join(", ")
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
 }

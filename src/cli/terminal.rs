@@ -1,7 +1,8 @@
 //! Output to the terminal, and the exit status of a command.
 
-use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Read as _, Write as _};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -112,6 +113,22 @@ pub(super) fn print_json(document: &Value) {
 /// A JSON document on several lines, without control characters in its strings.
 pub(super) fn pretty_json(document: &Value) -> String {
     json_text(&format!("{document:#}")).into_owned()
+}
+
+/// Reads a file, or stdin if it is `-`.
+///
+/// # Errors
+/// The reason, with the name of the file.
+pub(super) fn read_input(path: &Path) -> Result<Vec<u8>, String> {
+    let (name, read) = match path == Path::new("-") {
+        true => {
+            let mut bytes = Vec::new();
+            let read = std::io::stdin().lock().read_to_end(&mut bytes);
+            ("stdin".to_owned(), read.map(|_| bytes))
+        }
+        false => (path.display().to_string(), std::fs::read(path)),
+    };
+    read.map_err(|error| format!("{name}: {error}"))
 }
 
 /// Whether a part of the output could not be written.

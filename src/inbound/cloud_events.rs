@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName};
 use jiff::Timestamp;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use webhook_verify::body::percent_decoded;
@@ -27,6 +28,9 @@ const SPEC_VERSION: HeaderName = HeaderName::from_static("ce-specversion");
 
 /// The start of the content types of structured and batched events.
 const MEDIA_TYPE: &str = "application/cloudevents";
+
+/// The content type of structured mode.
+pub const STRUCTURED_TYPE: &str = "application/cloudevents+json";
 
 /// The longest name of an attribute. The specification advises at most 20 characters.
 const MAX_NAME: usize = 100;
@@ -45,6 +49,9 @@ pub enum CloudEventError {
         "the event format `{0}` is not read; send application/cloudevents+json, or binary mode"
     )]
     Format(String),
+    /// It has several content types.
+    #[error("it has several headers `Content-Type`")]
+    SeveralTypes,
     /// It has no sign of an event.
     #[error(
         "it has neither the content type application/cloudevents+json nor the header `ce-specversion`"
@@ -103,6 +110,9 @@ impl ContentMode {
     /// # Errors
     /// [`CloudEventError`] if it contains no single event that can be read.
     pub fn of(headers: &HeaderMap) -> Result<Self, CloudEventError> {
+        if headers.get_all(CONTENT_TYPE).iter().nth(1).is_some() {
+            return Err(CloudEventError::SeveralTypes);
+        }
         let content_type = headers.get(CONTENT_TYPE).map(|value| value.as_bytes());
         let content_type = String::from_utf8_lossy(content_type.unwrap_or_default());
         let media_type = content_type.split(';').next().unwrap_or_default().trim();
@@ -115,6 +125,12 @@ impl ContentMode {
             None => Err(CloudEventError::NoEvent),
         }
     }
+}
+
+/// Whether a body is an event in JSON, whatever its content type is.
+pub fn is_structured(body: &[u8]) -> bool {
+    let members = serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(body);
+    members.is_ok_and(|members| members.contains_key("specversion"))
 }
 
 /// The attributes of an event, as text.
@@ -279,7 +295,8 @@ fn media_type(content_type: &str) -> String {
     media_type.trim().to_ascii_lowercase()
 }
 
-fn is_json(content_type: &str) -> bool {
+/// Whether a content type is JSON.
+pub fn is_json(content_type: &str) -> bool {
     let media_type = media_type(content_type);
     let subtype = media_type
         .split_once('/')

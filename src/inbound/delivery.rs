@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use webhook_verify::handshake::Handshake;
 
+use super::cloud_events::ContentMode;
 use super::credentials::{storable_headers, without_sender_secrets};
 use super::{AwsEvent, InboundRequest};
-use crate::config::Route;
+use crate::config::{BinaryEventId, EVENT_IDENTITY, Route};
 use crate::job::DeadLetterReason;
 use crate::store::delivery::StoredDelivery;
 use crate::trigger::{Origin, Trigger};
@@ -43,10 +44,9 @@ pub(super) struct DeliveryContent {
     pub(super) received_at: Timestamp,
     /// Whether the route takes CloudEvents.
     pub(super) is_cloud_event: bool,
+    /// Whether the id of the signature identifies CloudEvents in binary mode.
+    prefers_signed_id: bool,
 }
-
-/// The headers that identify a CloudEvent in binary mode.
-const EVENT_IDENTITY: [&str; 2] = ["ce-source", "ce-id"];
 
 impl DeliveryContent {
     /// The query parameters; the last one of a repeated parameter.
@@ -61,6 +61,16 @@ impl DeliveryContent {
         hex::encode(self.hash().finalize())
     }
 
+    /// The id that the signature of a CloudEvent in binary mode covers, if it does not cover the event's own.
+    pub(super) fn signed_event_id(&self) -> Option<&str> {
+        let is_binary = self.is_cloud_event
+            && self.origin.trigger.has_signatures()
+            && matches!(ContentMode::of(&self.headers), Ok(ContentMode::Binary));
+        self.origin
+            .id()
+            .filter(|_| is_binary && self.prefers_signed_id)
+    }
+
     fn hash(&self) -> Sha256 {
         let mut hash = Sha256::new();
         hash.update(&self.body);
@@ -68,13 +78,20 @@ impl DeliveryContent {
             hash.update(format!("\n{}={key}{}={value}", key.len(), value.len()));
         }
         // Several events can have the same data.
-        let headers = EVENT_IDENTITY.iter().filter(|_| self.is_cloud_event);
-        for value in headers.filter_map(|name| self.headers.get(*name)) {
+        let is_identity = self.is_cloud_event && self.signed_event_id().is_none();
+        let headers = EVENT_IDENTITY.into_iter().filter(|_| is_identity);
+        for value in headers.filter_map(|name| self.headers.get(name)) {
             hash.update(format!("\n{}=", value.len()));
             hash.update(value.as_bytes());
         }
         hash
     }
+}
+
+/// Whether the id of the signature identifies the CloudEvents of a route in binary mode.
+fn prefers_signed_id(route: &Route) -> bool {
+    let takes_events = route.cloudevents.is_some();
+    takes_events && matches!(route.verify.binary_event_id(), BinaryEventId::Signature)
 }
 
 impl<'c> Delivery<'c> {
@@ -98,6 +115,7 @@ impl<'c> Delivery<'c> {
                 origin,
                 received_at: now,
                 is_cloud_event: route.settings.cloudevents.is_some(),
+                prefers_signed_id: prefers_signed_id(route.settings),
             }),
             reply,
         }

@@ -259,6 +259,7 @@ impl<'a> Mapper<'a> {
             None => None,
         };
         let delivery_id = own_id
+            .or_else(|| self.content.signed_event_id().map(str::to_owned))
             .or_else(|| self.event_id.clone())
             .or_else(|| self.content.origin.id().map(str::to_owned))
             .unwrap_or_else(|| self.content.fingerprint());

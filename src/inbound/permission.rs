@@ -33,19 +33,23 @@ pub(super) fn answer(
         return Ok(None);
     };
     let is_question = request.method == Method::OPTIONS && request.origin.trigger == Trigger::Http;
-    let Some(origin) = request.headers.get(REQUEST_ORIGIN).filter(|_| is_question) else {
-        return Ok(None);
-    };
-    if settings.allowed_origins.is_empty() {
+    let origins = request.headers.get_all(REQUEST_ORIGIN).iter();
+    let origins: Vec<&HeaderValue> = origins.filter(|_| is_question).collect();
+    if origins.is_empty() || settings.allowed_origins.is_empty() {
         return Ok(None);
     }
-    let name = String::from_utf8_lossy(origin.as_bytes());
-    if !settings.allows(name.trim()) {
+    let names = origins
+        .iter()
+        .map(|origin| String::from_utf8_lossy(origin.as_bytes()));
+    // Several names are no name, whether they are in one header or in several.
+    let name = names.collect::<Vec<_>>().join(", ");
+    let allowed = HeaderValue::from_str(name.trim()).ok();
+    let Some(allowed) = allowed.filter(|_| settings.allows(name.trim())) else {
         return Err(Rejection::OriginRefused {
             route: request.route.clone(),
             origin: name.trim().chars().take(80).collect(),
         });
-    }
+    };
     let rate = request.headers.get(REQUEST_RATE);
     let rate = rate.and_then(|rate| rate.to_str().ok()?.trim().parse().ok());
     let rate: Option<u32> = match (rate, settings.allowed_rate) {
@@ -56,7 +60,7 @@ pub(super) fn answer(
     let rate = rate.map_or(HeaderValue::from_static("*"), HeaderValue::from);
     let methods = HeaderValue::from_str(&method_list(&route.http_methods));
     let allow = methods.ok().map(|methods| (ALLOW, methods));
-    let headers = [(ALLOWED_ORIGIN, origin.clone()), (ALLOWED_RATE, rate)];
+    let headers = [(ALLOWED_ORIGIN, allowed), (ALLOWED_RATE, rate)];
     Ok(Some(Handshake {
         status: StatusCode::OK,
         headers: headers.into_iter().chain(allow).collect(),

@@ -290,3 +290,28 @@ async fn other_data_centre_is_detected_from_api_domain() {
         "{center}"
     );
 }
+
+#[test]
+fn auth_alone_names_its_tasks() {
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_masshook"))
+            .arg("auth")
+            .args(arguments)
+            .output()
+            .expect("masshook");
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        String::from_utf8(output.stderr).expect("text")
+    };
+    let complained = run(&[]);
+    for task in [
+        "--scopes",
+        "--client-id ID --code CODE",
+        "--soid",
+        "--callback-key",
+    ] {
+        assert!(complained.contains(task), "{complained}");
+    }
+    let complained = run(&["--code", "1000.x"]);
+    assert!(complained.contains("--client-id <ID>"), "{complained}");
+    assert!(!complained.contains("1000.x"), "{complained}");
+}

@@ -1,6 +1,9 @@
 //! CloudEvents: deliveries in both modes and the handshake of their senders; callbacks as CloudEvents and the handshake with
 //! their receivers. The Python SDK of CloudEvents is at the other end.
 
+mod commands;
+mod delivery_ids;
+
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -186,6 +189,11 @@ async fn what_is_no_single_event_is_refused() {
         let answer = world.send(event(&body)).await;
         answer.assert_problem(422, "not_a_cloudevent");
     }
+    let types = event(&valid).with("content-type", "application/json");
+    world
+        .send(types)
+        .await
+        .assert_problem(422, "not_a_cloudevent");
     let twice = Request::post(
         "/hooks/events",
         r#"{"specversion":"1.0","id":"1","id":"2","source":"/s","type":"t"}"#,
@@ -222,11 +230,51 @@ async fn named_senders_get_permission() {
     let other = world.send(ask("events", "other.example.com")).await;
     other.assert_problem(403, "origin_refused");
     assert_eq!(other.header("webhook-allowed-origin"), "");
+    let twice = ask("events", "eventemitter.example.com");
+    let twice = twice.with("webhook-request-origin", "eventemitter.example.com");
+    let twice = world.send(twice).await;
+    twice.assert_problem(403, "origin_refused");
     // A route that does not say so answers no handshake.
     let silent = world.send(ask("view", "eventemitter.example.com")).await;
     silent.assert_problem(405, "method_not_allowed");
     let no_question = world.send(Request::new("OPTIONS", "/hooks/events")).await;
     no_question.assert_problem(405, "method_not_allowed");
+}
+
+/// What `*` allows is one name of a host, which is returned; nothing else of a stranger is.
+#[tokio::test]
+async fn any_sender_is_one_name() {
+    let world = Harness::new()
+        .routes(
+            "  open:\n    verify: { scheme: none }\n    cloudevents: { allowed_origins: '*' }\n    map: empty\n",
+        )
+        .start()
+        .await;
+    let ask = async |origins: &[&str]| {
+        let request = Request::new("OPTIONS", "/hooks/open");
+        let request = origins.iter().fold(request, |request, origin| {
+            request.with("webhook-request-origin", *origin)
+        });
+        world.send(request).await
+    };
+    let allowed = ask(&["any.example.com"]).await;
+    assert_eq!(
+        (allowed.status, allowed.header("webhook-allowed-origin")),
+        (200, "any.example.com")
+    );
+    let long = "x".repeat(254);
+    for origins in [
+        &["a.example.com", "b.example.com"][..],
+        &["a.example.com, b.example.com"],
+        &["a example"],
+        &[""],
+        &[long.as_str()],
+    ] {
+        let refused = ask(origins).await;
+        refused.assert_problem(403, "origin_refused");
+        assert_eq!(refused.header("webhook-allowed-origin"), "", "{origins:?}");
+        assert!(refused.body.to_string().len() < 600, "{origins:?}");
+    }
 }
 
 #[tokio::test]
@@ -326,4 +374,27 @@ async fn hosts_are_asked_once_a_day() {
     world.clock.advance(Duration::from_secs(25 * 3600));
     delivered(&world, "e4").await;
     assert_eq!(methods(&world)[asked.len() + 3..], ["OPTIONS", "POST"]);
+}
+
+/// 410 to OPTIONS means what it means to POST.
+#[tokio::test]
+async fn gone_receiver_is_not_asked_again() {
+    let world = Harness::new()
+        .callback_statuses(&[410])
+        .config(|config| {
+            config.replace(
+                "callbacks: {",
+                "callbacks: { request_origin: masshook.example.com,",
+            )
+        })
+        .start()
+        .await;
+    let job = delivered(&world, "e1").await.job().clone();
+    assert_eq!(job["callback"]["status"], "undeliverable", "{job}");
+    assert_eq!(job["callback"]["attempts"], 1, "{job}");
+    let error = job["callback"]["error"].as_str().expect("an error");
+    assert!(error.contains("410 Gone to OPTIONS"), "{error}");
+    let all = world.receiver.all();
+    assert_eq!(all.len(), 1);
+    assert_eq!(all[0].method, "OPTIONS");
 }

@@ -149,6 +149,8 @@ async fn saved_config_is_reloaded_and_a_broken_one_is_not() {
         status.to_string().contains("routes.second.map"),
         "{status:#}"
     );
+    // The log is written beside the program.
+    dev.wait_for_log("not reloaded").await;
     // The caret of a problem points at its column, so the lines stay lines.
     let log = std::fs::read_to_string(dev.path("log")).expect("the log");
     let line = log.lines().position(|line| line.contains("not reloaded"));
@@ -388,4 +390,29 @@ async fn send_finds_the_running_dev() {
     let sent = dev.run(&[&send[..], &["--config", "masshook-dev/running.json"]].concat());
     let said = String::from_utf8_lossy(&sent.stdout).into_owned();
     assert!(said.contains("http://127.0.0.1:8080/hooks/shop"), "{said}");
+}
+
+/// A secret that was made up because its file did not exist is replaced once the file appears.
+#[tokio::test]
+async fn secret_that_appears_replaces_made_up_one() {
+    let dev = Dev::start_with(Some(
+        "connections: { default: { credentials: env:Z } }\n\
+         callbacks: { signing_secret: file:secrets/callback }\n\
+         routes: { open: { verify: { scheme: none }, map: empty } }\n",
+    ));
+    let running = || {
+        let path = dev.path("masshook-dev/running.json");
+        let text = std::fs::read_to_string(path).expect("a config");
+        let config: Value = serde_json::from_str(&text).expect("JSON");
+        config["callbacks"]["signing_secret"].to_string()
+    };
+    assert!(running().contains("masshook-dev"), "{}", running());
+    let made = dev.run(&["secrets", "make"]);
+    assert!(made.status.success(), "{made:?}");
+    dev.wait_for_log("config reloaded").await;
+    let reference = running();
+    assert!(
+        reference.contains("secrets/callback") && !reference.contains("masshook-dev"),
+        "{reference}"
+    );
 }

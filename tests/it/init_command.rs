@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use webhook_verify::scheme::PRESETS;
 
 /// Senders without a preset that `init` knows.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     "calendly",
     "square",
     "zoom",
@@ -18,6 +18,7 @@ const OTHERS: [&str; 8] = [
     "trello",
     "webflow",
     "woocommerce",
+    "cloudevents",
 ];
 
 /// Senders whose deliveries only they can sign.
@@ -303,7 +304,7 @@ fn secrets_are_private_and_ignored_by_git() {
     let ignored = read(folder, ".gitignore");
     assert_eq!(
         ignored,
-        "target\n/secrets/\n/masshook-dev/\n/masshook-data/\n"
+        "target\n/secrets/\n/client-secret\n/masshook-dev/\n/masshook-data/\n"
     );
     let made = Command::new("git")
         .args(["init", "-q"])
@@ -571,4 +572,132 @@ fn missing_secrets_are_listed_and_made() {
     assert_eq!(read(folder, "secrets/callback"), secret);
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();
     assert!(text.starts_with("STATE"), "{text}");
+}
+
+/// The rows of a list in a report of `check` that are notes: what each is about, and what it says.
+fn notes(list: &Value) -> Vec<(String, String)> {
+    let text = |row: &Value, key: &str| row[key].as_str().expect("a text").to_owned();
+    let rows = list.as_array().expect("a list").iter();
+    let rows = rows.filter(|row| row["result"] == "note");
+    rows.map(|row| (text(row, "check"), text(row, "found")))
+        .collect()
+}
+
+#[test]
+fn made_up_values_are_noted_until_replaced() {
+    let folder = folder();
+    let folder = folder.path();
+    let made = masshook(folder, &["init", "--sender", "twilio"]);
+    let said = String::from_utf8_lossy(&made.stdout).into_owned();
+    let (_, live) = said.split_once("Before it goes live:").expect("a list");
+    for key in ["routes.twilio.callback_url", "routes.twilio.public_url"] {
+        let line = format!("{key} in masshook.yaml is an example");
+        assert!(live.contains(&line), "{said}");
+    }
+    let report = check(folder, "twilio");
+    let secrets = notes(&report["secrets"]);
+    let of_sender = |(at, found): &(String, String)| {
+        at == "routes.twilio.verify.secret" && found.contains("was made up by `masshook init`")
+    };
+    assert!(secrets.iter().any(of_sender), "{report:#}");
+    let settings = notes(&report["notes"]);
+    let keys: Vec<&str> = settings.iter().map(|(at, _)| at.as_str()).collect();
+    assert_eq!(
+        keys,
+        ["routes.twilio.callback_url", "routes.twilio.public_url"]
+    );
+    let text = masshook(folder, &["check"]);
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(text.contains("\nnotes\n"), "{text}");
+
+    // With the sender's own secret and real addresses, nothing is left but the credentials.
+    let config = read(folder, "masshook.yaml").replace("example.com", "masshook-users.dev");
+    std::fs::write(folder.join("masshook.yaml"), config).expect("written");
+    let secret = folder.join("secrets/twilio");
+    let made_up = std::fs::read_to_string(&secret).expect("a secret");
+    std::fs::write(&secret, "00112233445566778899aabbccddeeff\n").expect("written");
+    let report = check(folder, "twilio");
+    assert_eq!(notes(&report["notes"]), []);
+    assert!(
+        !notes(&report["secrets"]).iter().any(of_sender),
+        "{report:#}"
+    );
+    // A made-up secret that the sender got is no placeholder, once its line is deleted.
+    std::fs::write(&secret, made_up).expect("written");
+    let report = check(folder, "twilio");
+    assert!(
+        notes(&report["secrets"]).iter().any(of_sender),
+        "{report:#}"
+    );
+    std::fs::write(folder.join("secrets/.made-up"), "").expect("written");
+    let report = check(folder, "twilio");
+    assert!(
+        !notes(&report["secrets"]).iter().any(of_sender),
+        "{report:#}"
+    );
+}
+
+/// A sender without a preset is found by its name, also under another route.
+#[test]
+fn sender_is_known_under_any_route() {
+    let folder = folder();
+    let folder = folder.path();
+    for (sender, route) in [("calendly", "crm"), ("cloudevents", "orders")] {
+        let dir = folder.join(sender);
+        masshook(
+            folder,
+            &[
+                "init", "--sender", sender, "--route", route, "--dir", sender,
+            ],
+        );
+        for arguments in [&[sender][..], &[sender, "--route", route], &[route]] {
+            let event = masshook(&dir, &[&["event"], arguments].concat());
+            assert!(event.status.success(), "{arguments:?}: {event:?}");
+            let path = &json(&event)["rawPath"];
+            assert_eq!(path, &format!("/hooks/{route}"), "{arguments:?}");
+        }
+    }
+    let refused = masshook(
+        &folder.join("calendly"),
+        &["event", "square", "--route", "cmr"],
+    );
+    assert!(
+        errors(&refused).contains("no route `cmr` in the config; it has crm"),
+        "{refused:?}"
+    );
+    let unknown = masshook(folder, &["init", "--sender", "form"]);
+    assert!(errors(&unknown).contains("`google-forms`"), "{unknown:?}");
+}
+
+#[test]
+fn missing_secret_names_the_config_of_dev() {
+    let folder = folder();
+    let folder = folder.path();
+    masshook(folder, &["init", "--sender", "calendly"]);
+    std::fs::remove_file(folder.join("secrets/calendly")).expect("removed");
+    let advice = "--config masshook-dev/running.json";
+    let refused = masshook(folder, &["event", "calendly"]);
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    assert!(!errors(&refused).contains(advice), "no dev runs here");
+    std::fs::create_dir(folder.join("masshook-dev")).expect("made");
+    std::fs::write(folder.join("masshook-dev/running.json"), "{}").expect("written");
+    let refused = masshook(folder, &["event", "calendly"]);
+    assert!(errors(&refused).contains(advice), "{refused:?}");
+}
+
+#[test]
+fn secret_open_to_others_is_noted() {
+    let folder = folder();
+    let folder = folder.path();
+    masshook(folder, &["init", "--sender", "stripe"]);
+    let listed = json(&masshook(folder, &["secrets", "--json"]));
+    assert_eq!(listed["notes"], serde_json::json!([]), "{listed:#}");
+    let secret = folder.join("secrets/stripe");
+    let mode = std::fs::Permissions::from_mode(0o666);
+    std::fs::set_permissions(&secret, mode).expect("changed");
+    let listed = json(&masshook(folder, &["secrets", "--json"]));
+    assert_eq!(listed["notes"][0]["check"], "routes.stripe.verify.secret");
+    let text = masshook(folder, &["secrets"]);
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(text.contains("mode 0666"), "{text}");
 }

@@ -449,3 +449,38 @@ fn direct_event_without_signature_is_previewed() {
     assert_eq!(exit, Some(1), "{said}");
     assert!(said.contains("REFUSED"), "{said}");
 }
+
+#[test]
+fn dash_is_stdin() {
+    use std::io::Write as _;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = CONFIG.replace("WHEN", "'true'");
+    std::fs::write(folder.path().join("masshook.yaml"), config).expect("written");
+    let preview = |event: &str| {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_masshook"))
+            .args(["preview", "--route", "open", "-"])
+            .current_dir(folder.path())
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("masshook");
+        let mut input = process.stdin.take().expect("its input");
+        input.write_all(event.as_bytes()).expect("written");
+        drop(input);
+        let output = process.wait_with_output().expect("its end");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (
+            output.status.code(),
+            text(&output.stdout) + &text(&output.stderr),
+        )
+    };
+    let (code, said) = preview(r#"{"id": "5725767000003000064"}"#);
+    assert!(code == Some(0) && said.contains("mass_update"), "{said}");
+    let (code, said) = preview("{");
+    assert!(
+        code == Some(2) && said.contains("stdin: is not JSON"),
+        "{said}"
+    );
+}

@@ -153,8 +153,7 @@ fn verify_one(
     };
     Ok(Verification {
         delivery_id: delivery_id(spec, parts)?,
-        delivery_id_is_signed: !spec.delivery_id.is_empty()
-            && spec.delivery_id.iter().all(|part| spec.covers(part)),
+        delivery_id_is_signed: spec.signs_delivery_id(),
         signed_at,
     })
 }

@@ -3,16 +3,18 @@
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::PlaygroundRequest;
 use crate::app::App;
 use crate::app::operations::{DeliveryDetails, delivery_id};
+use crate::app::sample::{SampleDelivery, sample_for};
+use crate::config::Route;
 use crate::inbound::rejection::Rejection;
 use crate::inbound::{InboundRequest, NamedRoute};
 use crate::store::delivery::StoredDelivery;
 use crate::trigger::{Origin, Trigger};
-use webhook_verify::sample::sample;
 use webhook_verify::scheme::{PRESETS, Scheme};
 
 /// The delivery id of samples.
@@ -68,7 +70,8 @@ impl App {
         let mut headers = given_headers(request)?;
         let default = HeaderValue::from_static("application/json");
         let (kind, body, delivery_id) = if let Some(name) = &request.sample {
-            let delivery = sample_of(name)?;
+            let settings = route.as_ref().and_then(|name| self.config.routes.get(name));
+            let delivery = sample_of(name, settings, self.clock.now())?;
             let id = delivery.id.clone();
             for (name, value) in &delivery.headers {
                 headers.entry(name).or_insert_with(|| value.clone());
@@ -117,14 +120,18 @@ impl App {
 }
 
 /// The sample of a sender.
-fn sample_of(name: &str) -> Result<webhook_verify::verify::OutgoingWebhook, Rejection> {
+fn sample_of(
+    name: &str,
+    route: Option<&Route>,
+    now: Timestamp,
+) -> Result<SampleDelivery, Rejection> {
     if !PRESETS.contains(&name) && name != "custom" {
         let hint = Scheme::nearest_preset(name);
         let hint = hint.map_or_else(String::new, |known| format!("; did you mean `{known}`?"));
         let name: String = name.chars().take(80).collect();
         return Err(refused(format!("there is no sender `{name}`{hint}")));
     }
-    let mut delivery = sample(name, SAMPLE_ID);
+    let mut delivery = sample_for(route, name, SAMPLE_ID, now).map_err(refused)?;
     if let Some(scheme) = Scheme::preset(name) {
         let replaced = delivery.replace_delivery_id(&scheme);
         replaced.map_err(|error| refused(error.to_string()))?;

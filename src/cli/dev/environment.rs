@@ -38,6 +38,8 @@ pub(super) struct Loaded {
     pub(super) config: Config,
     /// What was adapted, for the log.
     pub(super) notes: Vec<String>,
+    /// Files of secrets that do not exist, so that others were made up.
+    pub(super) awaited_secrets: Vec<PathBuf>,
     /// The file with which other commands do the same as the server.
     config_for_commands: PathBuf,
 }
@@ -148,6 +150,7 @@ impl DevEnvironment {
         });
         Ok(Loaded {
             notes: notes(&secrets, has_own_secrets),
+            awaited_secrets: secrets.awaited_files(),
             config_for_commands: match has_own_secrets && is_usable_elsewhere {
                 true => self.config_path.clone(),
                 false => path,

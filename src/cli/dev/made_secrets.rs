@@ -2,6 +2,7 @@
 //! with the same ones.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
@@ -48,6 +49,15 @@ impl MadeSecrets {
             }
         }
         Ok(secrets)
+    }
+
+    /// The files that other secrets replace.
+    pub(super) fn awaited_files(&self) -> Vec<PathBuf> {
+        let replaced = self.references.iter();
+        let replaced = replaced.filter(|(reference, replacement)| reference != replacement);
+        let files = replaced.filter_map(|(reference, _)| reference.strip_prefix("file:"));
+        let files = files.map(|path| PathBuf::from(path.split('#').next().unwrap_or(path)));
+        files.collect()
     }
 
     fn make_one(

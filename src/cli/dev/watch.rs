@@ -1,4 +1,4 @@
-//! Watches one file, also through editors that replace it, save it twice or delete it for a moment.
+//! Watches files, also through editors that replace it, save it twice or delete it for a moment.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -54,14 +54,10 @@ impl FileWatch {
         }
     }
 
-    /// Completes when the file has changed and then stayed the same for a moment, so that no half-written file is read.
-    pub(super) async fn changed(&mut self) {
-        loop {
-            tokio::time::sleep(INTERVAL).await;
-            if self.observe(FileState::of(&self.path)) {
-                return;
-            }
-        }
+    /// Looks at the file. Returns whether it has changed and then stayed the same for a moment, so that no half-written file
+    /// is read.
+    fn has_changed(&mut self) -> bool {
+        self.observe(FileState::of(&self.path))
     }
 
     /// Takes a look into account. Returns whether the file has a new state that was the same at the look before.
@@ -73,6 +69,42 @@ impl FileWatch {
             self.settled = state;
         }
         has_changed
+    }
+}
+
+/// The files on which a config in use depends.
+#[derive(Debug)]
+pub(super) struct ConfigWatch {
+    config: FileWatch,
+    secrets: Vec<FileWatch>,
+}
+
+impl ConfigWatch {
+    /// Watches a config and secrets from the current state on.
+    pub(super) fn new(config: &Path, secrets: &[PathBuf]) -> Self {
+        let mut watch = Self {
+            config: FileWatch::new(config),
+            secrets: Vec::new(),
+        };
+        watch.set_secrets(secrets);
+        watch
+    }
+
+    /// Watches other secrets from now on.
+    pub(super) fn set_secrets(&mut self, paths: &[PathBuf]) {
+        self.secrets = paths.iter().map(|path| FileWatch::new(path)).collect();
+    }
+
+    /// Completes when one of the files has changed.
+    pub(super) async fn changed(&mut self) {
+        loop {
+            tokio::time::sleep(INTERVAL).await;
+            let secrets = self.secrets.iter_mut();
+            let changed = secrets.fold(false, |changed, file| file.has_changed() || changed);
+            if self.config.has_changed() || changed {
+                return;
+            }
+        }
     }
 }
 

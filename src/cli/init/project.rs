@@ -6,6 +6,7 @@ use std::path::Path;
 use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value, json};
 use webhook_verify::sample::sample;
+use webhook_verify::scheme::Scheme;
 
 use super::senders::{SecretsPlace, Sender};
 use crate::app::App;
@@ -185,10 +186,8 @@ impl ProjectPlan {
         for part in [sender.note(), source.as_deref()].into_iter().flatten() {
             text.push_str(&comment("    ", part));
         }
-        let scheme = match &template.scheme {
-            Some(_) => "custom",
-            None => &sender.name,
-        };
+        let preset = sender.preset.as_ref().map(Scheme::name);
+        let scheme = preset.unwrap_or("custom");
         let _ = write!(text, "    verify:\n      scheme: {scheme}\n");
         if sender.needs_secret() {
             let secret = self.secrets.reference(&sender.name);
@@ -200,6 +199,14 @@ impl ProjectPlan {
         let custom = template.scheme.iter().flat_map(|scheme| scheme.lines());
         for line in custom {
             let _ = writeln!(text, "      {line}");
+        }
+        if template.cloudevents {
+            text.push_str(&comment(
+                "    ",
+                "Both modes of CloudEvents are taken. `allowed_origins: eventemitter.example.com` answers the handshake of a \
+                 sender.",
+            ));
+            text.push_str("    cloudevents: {}\n");
         }
         if template.handshake_secret {
             let secret = self
@@ -289,7 +296,12 @@ fn pretty(value: &Value) -> String {
 
 /// The parts of a `.gitignore` that a config needs, of which none is in `existing`.
 pub(super) fn missing_ignores(existing: &str) -> Vec<&'static str> {
-    let wanted = ["/secrets/", "/masshook-dev/", "/masshook-data/"];
+    let wanted = [
+        "/secrets/",
+        "/client-secret",
+        "/masshook-dev/",
+        "/masshook-data/",
+    ];
     let is_there = |line: &&str| existing.lines().any(|other| other.trim() == *line);
     wanted.into_iter().filter(|line| !is_there(line)).collect()
 }
@@ -323,7 +335,7 @@ mod tests {
 
     #[test]
     fn ignores_that_exist_are_not_repeated() {
-        assert_eq!(missing_ignores("").len(), 3);
-        assert_eq!(missing_ignores("target\n/secrets/\n").len(), 2);
+        assert_eq!(missing_ignores("").len(), 4);
+        assert_eq!(missing_ignores("target\n/secrets/\n").len(), 3);
     }
 }

@@ -12,6 +12,9 @@ use webhook_verify::verify::{SignError, sign};
 /// The catalogue, compiled in.
 const CATALOGUE: &str = include_str!("senders.yaml");
 
+/// The shortest part of a sender's name that is recognized.
+const MIN_PART: usize = 3;
+
 /// What is written for a sender.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +26,11 @@ pub(super) struct SenderTemplate {
     note: Option<String>,
     /// The sender's own documentation; for senders without a preset.
     source: Option<String>,
+    /// The preset that verifies the sender, if it has another name.
+    preset: Option<String>,
+    /// Whether the sender sends CloudEvents.
+    #[serde(default)]
+    pub(super) cloudevents: bool,
     /// The keys of `scheme: custom`, for senders without a preset.
     pub(super) scheme: Option<String>,
     /// An event, for senders without a preset.
@@ -46,7 +54,7 @@ pub(super) struct SenderTemplate {
 
 /// A sender with its template.
 #[derive(Clone, Debug)]
-pub(super) struct Sender {
+pub(in crate::cli) struct Sender {
     pub(super) name: String,
     pub(super) template: SenderTemplate,
     /// The preset, if there is one.
@@ -66,7 +74,13 @@ impl Sender {
         let Some(template) = template else {
             let names = Self::names();
             let nearest = strict_reader::nearest(&name, names.iter().map(String::as_str));
+            let similar: Vec<String> = names
+                .iter()
+                .filter(|known| name.len() >= MIN_PART && known.contains(&name))
+                .map(|known| format!("`{known}`"))
+                .collect();
             let hint = match nearest {
+                _ if !similar.is_empty() => format!("did you mean {}?", similar.join(" or ")),
                 Some(nearest) => format!("did you mean `{nearest}`?"),
                 None => format!(
                     "known: {}. For any other sender take `token`, `bearer` or `standard-webhooks`, and describe its \
@@ -77,18 +91,27 @@ impl Sender {
             return Err(format!("there is no sender `{name}`; {hint}"));
         };
         Ok(Self {
-            preset: Scheme::preset(&name),
+            preset: Scheme::preset(template.preset.as_deref().unwrap_or(&name)),
             name,
             template,
         })
     }
 
+    /// The scheme that verifies a sender without a preset of its own: a preset of another name, or `custom`.
+    pub(in crate::cli) fn scheme_of(name: &str) -> Option<String> {
+        let mut templates = catalogue().into_iter();
+        let template = templates.find(|template| template.senders.iter().any(|one| one == name))?;
+        match (template.preset, template.scheme) {
+            (Some(preset), _) => Some(preset),
+            (None, Some(_)) => Some("custom".to_owned()),
+            (None, None) => None,
+        }
+    }
+
     /// The names of all senders: the presets first.
     pub(super) fn names() -> Vec<String> {
         let templates = catalogue();
-        let others = templates
-            .iter()
-            .filter(|template| template.scheme.is_some());
+        let others = templates.iter().filter(|template| template.event.is_some());
         let others = others.flat_map(|template| template.senders.clone());
         let presets = PRESETS.iter().map(|name| (*name).to_owned());
         presets.chain(others).collect()
@@ -175,7 +198,7 @@ mod tests {
         for template in &templates {
             let is_preset = PRESETS.contains(&template.senders[0].as_str());
             let own = [
-                template.scheme.is_some(),
+                template.scheme.is_some() || template.preset.is_some(),
                 template.event.is_some(),
                 template.note.is_some(),
             ];
@@ -189,6 +212,16 @@ mod tests {
         assert_eq!(
             error("calendy"),
             "there is no sender `calendy`; did you mean `calendly`?"
+        );
+        assert!(
+            error("form").ends_with("or `zoho-forms`?"),
+            "{}",
+            error("form")
+        );
+        assert!(
+            error("form").contains("did you mean `typeform` or"),
+            "{}",
+            error("form")
         );
         assert!(error("qqqqqqqqqqqq").contains("known: standard-webhooks"));
         assert_eq!(Sender::named(" Stripe ").expect("a sender").name, "stripe");

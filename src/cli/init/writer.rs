@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::made_up;
 use super::project::{Project, ProjectPlan, missing_ignores, shown};
 use super::senders::SecretsPlace;
+use crate::cli::check::notes::example_urls;
 use crate::cli::dev::folder::{FOLDER, RUNNING_CONFIG};
 use crate::cli::secret_maker::{fits, new_secret, placeholder_key};
 use crate::cli::text::{cd_command, shell_quoted};
@@ -63,6 +65,8 @@ pub(super) struct Written {
     kept: Vec<String>,
     /// Secrets that the sender or Zoho issues, each with what to do.
     to_replace: Vec<(String, String)>,
+    /// Keys of the config whose values are made up, each with its value.
+    settings: Vec<(String, String)>,
     /// Commands that create the secrets in AWS.
     aws: Vec<String>,
 }
@@ -105,6 +109,7 @@ pub(super) fn write(
         files: Vec::new(),
         kept: Vec::new(),
         to_replace: Vec::new(),
+        settings: example_urls(&project.config),
         aws: Vec::new(),
     };
     let uses = project.config.secret_uses();
@@ -215,7 +220,12 @@ impl Written {
         }
         let text = secret_text(&used.purpose, plan)
             .ok_or_else(|| format!("no secret can be made for {}", used.at))?;
-        self.file(&name, &format!("{text}\n"), 0o600)
+        self.file(&name, &format!("{text}\n"), 0o600)?;
+        match matches!(used.purpose, SecretPurpose::Verification(_)) {
+            true => made_up::record(&path, &text)
+                .map_err(|error| format!("the list beside {}: {error}", path.display())),
+            false => Ok(()),
+        }
     }
 
     /// Notes the command that creates a secret in AWS.
@@ -276,6 +286,10 @@ impl Written {
         let to_replace: serde_json::Map<String, Value> = to_replace
             .map(|(name, advice)| (name.clone(), advice.as_str().into()))
             .collect();
+        let settings = self.settings.iter();
+        let settings: serde_json::Map<String, Value> = settings
+            .map(|(key, url)| (key.clone(), url.as_str().into()))
+            .collect();
         json!({
             "ok": true,
             "folder": shown(&self.folder),
@@ -283,6 +297,7 @@ impl Written {
             "files": self.files,
             "kept": self.kept,
             "secrets": to_replace,
+            "settings": settings,
             "aws": self.aws,
             "next": self.next(),
         })
@@ -315,11 +330,19 @@ impl Written {
             next.iter()
                 .map(|command| format!("  {command}{}", purposes(command))),
         );
-        if !self.to_replace.is_empty() || !self.aws.is_empty() {
+        let is_ready = [
+            self.to_replace.is_empty(),
+            self.settings.is_empty(),
+            self.aws.is_empty(),
+        ];
+        if is_ready.contains(&false) {
             lines.push("\nBefore it goes live:".to_owned());
         }
         let replaced = self.to_replace.iter();
         lines.extend(replaced.map(|(name, advice)| format!("  {name} {advice}")));
+        lines.extend(self.settings.iter().map(|(key, url)| {
+            format!("  {key} in {CONFIG} is an example: replace {url} by your own, or remove it")
+        }));
         lines.extend(self.aws.iter().map(|command| format!("  {command}")));
         lines.join("\n")
     }

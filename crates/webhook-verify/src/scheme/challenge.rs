@@ -53,12 +53,17 @@ impl Scheme {
     }
 
     /// Whether these parts of a verified request cannot be changed without the secret.
-    pub(crate) fn covers_all(&self, parts: &[&ValueSelector]) -> bool {
+    pub fn covers_all(&self, parts: &[&ValueSelector]) -> bool {
         let covers = |spec: &SchemeSpec| {
             // A request that contains the secret proves that its sender can sign without masshook.
             spec.contains_secret() || parts.iter().all(|part| spec.covers(part))
         };
         self.specs.iter().all(covers)
+    }
+
+    /// Whether every delivery has an id that cannot be changed without the secret.
+    pub fn signs_delivery_id(&self) -> bool {
+        self.specs.iter().all(SchemeSpec::signs_delivery_id)
     }
 
     /// Whether deliveries with a token as their signed text are refused, because a handshake signs tokens.

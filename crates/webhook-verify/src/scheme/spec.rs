@@ -261,6 +261,11 @@ impl SchemeSpec {
         }
     }
 
+    /// Whether a delivery has an id, and a change of it invalidates the signature.
+    pub(crate) fn signs_delivery_id(&self) -> bool {
+        !self.delivery_id.is_empty() && self.delivery_id.iter().all(|part| self.covers(part))
+    }
+
     /// The signed message, for specs that have one.
     pub fn message(&self) -> Option<&SignedMessage> {
         match &self.proof {
