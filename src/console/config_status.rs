@@ -41,6 +41,13 @@ impl ConfigStatus {
         sync::lock(&self.0).problems = problems;
     }
 
+    /// The folder of the config, if it is a file.
+    pub(super) fn folder(&self) -> Option<PathBuf> {
+        let state = sync::lock(&self.0);
+        let path = state.path.as_deref()?;
+        path.parent().map(Path::to_owned)
+    }
+
     pub(super) fn to_json(&self) -> Value {
         let state = sync::lock(&self.0);
         json!({

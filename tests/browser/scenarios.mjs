@@ -2,6 +2,8 @@
 // has started.
 
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 
 import { api, checkAccessibility, checkWidth, deliver, editConfig, go, inBrowser, open, until, visit, world } from './support.mjs';
 
@@ -132,6 +134,27 @@ export const scenarios = {
     await result.getByText('not edited').waitFor();
     assert.equal(await map.inputValue(), deployed);
     assert.equal((await api('jobs')).jobs.length, 1, 'nothing was sent');
+  }),
+
+  /** The playground begins with the route's own example, and filters offer no route that a stranger named. */
+  example: () => inBrowser(async (page) => {
+    const folder = path.join(path.dirname(world.config), 'examples', 'signup');
+    fs.mkdirSync(folder, { recursive: true });
+    fs.writeFileSync(path.join(folder, 'event.json'), JSON.stringify({ event: 'own', ids: [world.leads[3]] }));
+    await open(page, '/playground?route=signup');
+    const body = page.getByRole('textbox', { name: 'Event: body' });
+    await until(async () => (await body.inputValue()).includes('"own"'), 'the example is shown');
+    await page.getByRole('region', { name: 'Result' }).locator('.calls li', { hasText: world.leads[3] }).waitFor();
+    const events = page.getByRole('combobox', { name: 'Event' });
+    assert.match(await events.innerText(), /example: event\.json/);
+    assert.equal((await api('jobs')).jobs.length, 0, 'nothing was sent');
+
+    assert.equal((await deliver('no-such-route', { event: 'e1' })).status, 404);
+    await go(page, '/deliveries');
+    await row(page, 'no-such-route').waitFor();
+    const routes = await page.getByRole('combobox', { name: 'Route' }).innerText();
+    assert.match(routes, /signup/);
+    assert.doesNotMatch(routes, /no-such-route/);
   }),
 
   /** Everything works with the keyboard alone. */

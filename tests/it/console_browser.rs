@@ -99,6 +99,7 @@ scenarios! {
     delivery_appears_and_ends_in_delivered_callback "feed"
     dead_letter_is_replayed_to_success "dead_letters"
     edited_mapping_changes_plan_and_difference "playground"
+    example_is_shown_and_strangers_name_no_route "example"
     keyboard_alone_reaches_everything "keyboard"
     hostile_text_is_shown_as_text "hostile_text"
     every_screen_is_accessible_and_narrow "accessibility"

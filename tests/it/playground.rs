@@ -398,3 +398,66 @@ async fn endless_program_ends_and_delays_no_delivery() {
         assert!([200, 503].contains(&answer.status), "{answer:?}");
     }
 }
+
+#[tokio::test]
+async fn example_of_the_route_is_offered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, text).expect("written");
+    };
+    let events = "  events:\n    verify: { scheme: none }\n    cloudevents: {}\n    map: '{module: \"Leads\", fields: {Rating: \"Hot\"}, ids: [.answers.lead_id]}'\n";
+    write("masshook.yaml", &format!("{CONFIG}{events}"));
+    let body = json!({"id": "5725767000003000064", "rating": "Hot"});
+    write("examples/open/event.json", &body.to_string());
+    let whole = json!({"route": "form", "headers": {"X-Kind": "a"}, "body": "text"});
+    write("examples/form/event.json", &whole.to_string());
+    let event = json!({"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": {}});
+    write("examples/events/event.json", &event.to_string());
+    let dev = Dev::start_in(
+        folder,
+        &["--listen", "127.0.0.1:0", "--console", "127.0.0.1:0"],
+    );
+    let example =
+        async |route: &str| dev.get(&format!("routes/{route}")).await.body["example_event"].clone();
+    let open = example("open").await;
+    assert_eq!(open["content_type"], "application/json", "{open:#}");
+    let result = run(
+        &dev,
+        &json!({"route": "open", "text": open["body"], "headers": open["headers"]}),
+    )
+    .await;
+    assert_eq!(result["requests"][0]["ids"], json!(["5725767000003000064"]));
+    let form = example("form").await;
+    assert_eq!(
+        (&form["body"], &form["headers"]["x-kind"]),
+        (&json!("text"), &json!("a"))
+    );
+    let events = example("events").await;
+    assert_eq!(events["content_type"], "application/cloudevents+json");
+    // What is no delivery is no example.
+    let lambda = json!({"requestContext": {}, "body": "x"});
+    std::fs::write(dev.path("examples/open/event.json"), lambda.to_string()).expect("written");
+    assert_eq!(example("open").await, Value::Null);
+
+    // The samples of a route that takes CloudEvents are some.
+    let shown = dev.get("routes/events").await.body;
+    assert_eq!(
+        shown["samples"][0]["content_type"],
+        "application/cloudevents+json"
+    );
+    let result = run(&dev, &json!({"route": "events", "sample": "custom"})).await;
+    assert_eq!(result["accepted"], true, "{result:#}");
+    let sent = dev.post("routes/events/sample", &json!({})).await;
+    assert_eq!(sent.body["status"], 202, "{sent:?}");
+
+    // The console knows the routes by name, without those that strangers name.
+    dev.deliver("nosuchroute", &body).await;
+    let status = dev.get("status").await.body;
+    assert_eq!(
+        status["routes"],
+        json!(["events", "form", "open"]),
+        "{status:#}"
+    );
+}

@@ -1,5 +1,6 @@
 //! `GET /api/routes`, `GET /api/routes/{name}` and `POST /api/routes/{name}/sample`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ::http::{Request as HttpRequest, StatusCode};
@@ -13,9 +14,11 @@ use tower::ServiceExt as _;
 use super::super::listener::ConsoleSettings;
 use crate::api::{json_response, read_request_body, router as api_router};
 use crate::app::{App, SampleDelivery};
+use crate::config::RouteExample;
+use crate::inbound::cloud_events::{STRUCTURED_TYPE, is_structured};
 use crate::inbound::rejection::Rejection;
 
-/// Bytes of the request for a sample, and of the server's answer to it.
+/// Bytes of the request for a sample, and of an example.
 const MAX_BYTES: usize = 64 << 10;
 
 /// Jobs of a sample that are named.
@@ -38,7 +41,32 @@ pub(super) async fn show(
 ) -> Result<Response, Rejection> {
     let mut route = app.describe_route(&name).await?;
     add_url(&app, &settings, &mut route);
+    let example = example_of(&app, &settings, &name).await;
+    route["example_event"] = example.unwrap_or_default();
     Ok(json_response(StatusCode::OK, &route))
+}
+
+/// The example of a route beside the config, if there is one that the page can show.
+async fn example_of(app: &App, settings: &ConsoleSettings, name: &str) -> Option<Value> {
+    let (folder, route) = (settings.config.folder()?, name.to_owned());
+    let is_only = app.config().routes.len() == 1;
+    let read = move || RouteExample::of_route(&folder, &route, is_only);
+    let example = tokio::task::spawn_blocking(read).await.ok().flatten();
+    let example = example.filter(|example| !example.is_lambda_event())?;
+    let body = example.body();
+    let headers = example.headers();
+    let mut headers: BTreeMap<String, String> = headers
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .collect();
+    let takes_events = app.config().routes.get(name)?.cloudevents.is_some();
+    let default = match takes_events && is_structured(body.as_bytes()) {
+        true => STRUCTURED_TYPE,
+        false => "application/json",
+    };
+    let content_type = headers.entry("content-type".to_owned());
+    let content_type = content_type.or_insert_with(|| default.to_owned()).clone();
+    (body.len() <= MAX_BYTES)
+        .then(|| json!({"content_type": content_type, "headers": headers, "body": body}))
 }
 
 /// Adds the URL that the sender calls, and the commands that send a sample.

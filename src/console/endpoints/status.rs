@@ -29,6 +29,7 @@ pub(super) async fn show(app: Arc<App>, settings: Arc<ConsoleSettings>) -> Respo
         "receives_callbacks": settings.callbacks.is_some(),
         "public_url": settings.server_url,
         "cli_args": {"data": args.data, "config": args.config},
+        "routes": app.config().routes.keys().collect::<Vec<_>>(),
         "counts": {},
         "now": format!("{:.3}", app.now()),
     });

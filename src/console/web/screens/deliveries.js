@@ -48,7 +48,9 @@ export function mount(root, context) {
   });
 
   function showFilters() {
-    const routes = new Set(list.entries().map((delivery) => delivery.route).filter(Boolean));
+    // Strangers choose the names of routes that do not exist.
+    const withJobs = list.entries().filter((delivery) => delivery.jobs?.length).map((delivery) => delivery.route);
+    const routes = new Set([...(context.status()?.routes || []), ...withJobs]);
     if (query.route) routes.add(query.route);
     fill(filters,
       OUTCOMES.map(([key, text]) => context.actions.chip(text, (query.outcome || '') === key, () => context.navigate(path({ outcome: key })))),

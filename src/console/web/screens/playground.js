@@ -10,8 +10,11 @@ export const title = 'Playground';
 /** The pause after the last key before the programs are run, in ms. */
 const PAUSE = 200;
 
-const NO_ROUTE = { name: '', when: [], map: '{ module: "Leads",\n  fields: { Rating: "Active" },\n  ids: [ .lead ] }', update_by: 'mass_update', samples: [] };
+const NO_ROUTE = { name: '', when: [], map: '{ module: "Leads",\n  fields: { Rating: "Active" },\n  ids: [ .lead ] }', update_by: 'mass_update', samples: [], example_event: null };
 const FIRST_EVENT = '{\n  "lead": "5725767000003000064"\n}';
+
+/** The name of the route's own example among the samples. */
+const EXAMPLE = 'event.json';
 
 const counted = (count, what) => `${number(count)} ${what}${count === 1 ? '' : 's'}`;
 
@@ -86,6 +89,7 @@ export function mount(root, context) {
 
   async function showBar() {
     const samples = route.samples.map((sample) => [`sample:${sample.name}`, `sample: ${sample.name}`]);
+    if (route.example_event) samples.unshift([`sample:${EXAMPLE}`, `example: ${EXAMPLE}`]);
     const stored = (event.stored || []).map((one) => [`delivery:${one.id}`, `${clockTime(new Date(one.received_at))} ${one.id.slice(0, 12)} ${one.dead_letter ? 'dead letter' : one.outcome}`]);
     const current = event.kind === 'text' ? '' : `${event.kind}:${event.id}`;
     if (event.kind === 'delivery' && !stored.some(([key]) => key === current)) stored.unshift([current, `delivery ${event.id.slice(0, 16)}`]);
@@ -103,7 +107,7 @@ export function mount(root, context) {
   }
 
   async function sendSample(trigger) {
-    const sample = event.kind === 'sample' ? event.id : route.samples[0].name;
+    const sample = event.kind === 'sample' && event.id !== EXAMPLE ? event.id : route.samples[0].name;
     await actions.run(trigger, () => api.post(`routes/${encodeURIComponent(route.name)}/sample`, { sender: sample }), {
       done: (sent) => `The server answered ${sent.status}${sent.jobs?.length ? `: ${counted(sent.jobs.length, 'job')}` : ''}`, failed: 'Not sent',
     });
@@ -139,7 +143,7 @@ export function mount(root, context) {
     const config = { when: when.map((one) => one.editor.value).filter((source) => source.trim()), map: map.value, update_by: updateBy.value };
     const base = { ...(route.name && { route: route.name }), config };
     if (event.kind === 'delivery') return { ...base, delivery: event.id };
-    if (event.kind === 'sample') return { ...base, sample: event.id };
+    if (event.kind === 'sample' && event.id !== EXAMPLE) return { ...base, sample: event.id };
     return { ...base, text: body.value, headers: { ...event.headers, 'content-type': event.contentType } };
   }
 
@@ -258,14 +262,15 @@ export function mount(root, context) {
   }
 
   async function openEvent(query, found) {
-    const sample = (name) => found.samples.find((one) => one.name === name);
+    const samples = found.example_event ? [{ ...found.example_event, name: EXAMPLE }, ...found.samples] : found.samples;
+    const sample = (name) => samples.find((one) => one.name === name);
     let stored = [];
     if (found.name) {
       const page = await api.get('deliveries', { route: found.name, limit: 15 }, signal).catch(() => null);
       stored = page?.deliveries || [];
     }
     if (query.delivery) return { kind: 'delivery', id: query.delivery, stored };
-    const first = query.text ? null : sample(query.sample) || found.samples[0];
+    const first = query.text ? null : sample(query.sample) || samples[0];
     if (!first) {
       const edited = { kind: 'text', contentType: event.contentType || 'application/json', headers: {}, stored };
       if (!body.value) body.value = FIRST_EVENT;
