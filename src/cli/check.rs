@@ -126,12 +126,16 @@ pub(super) fn writable_secrets(config: &Config) -> Vec<Finding> {
 fn made_up_note(used: &SecretUse<'_>) -> Option<String> {
     let is_of_sender = matches!(used.purpose, SecretPurpose::Verification(_));
     let file = used.reference.file().filter(|_| is_of_sender)?;
-    let list = made_up::list_with(file)?;
-    Some(format!(
-        "{} was made up by `masshook init`: give it to the sender, or replace it by the sender's own; then delete its line in {}",
-        used.reference,
-        list.display()
-    ))
+    let (reference, entry) = (used.reference, made_up::find(file)?);
+    Some(match entry.is_public_key {
+        true => format!(
+            "{reference} is a placeholder of `masshook init`: replace it by the public key that the sender shows"
+        ),
+        false => format!(
+            "{reference} was made up by `masshook init`: give it to the sender, or replace it by the sender's own; then delete its line in {}",
+            entry.list.display()
+        ),
+    })
 }
 
 fn secret_finding(check: &SecretCheck, note: Option<String>) -> Finding {

@@ -242,6 +242,11 @@ fn placeholder_key_is_not_given_to_the_sender() {
             *advice,
             format!("is a placeholder: replace it by the public key that {sender} shows")
         );
+        let report = check(folder.path(), sender).to_string();
+        assert!(
+            report.contains("replace it by the public key that the sender shows"),
+            "{report}"
+        );
     }
 }
 
@@ -360,6 +365,10 @@ fn existing_secret_is_kept_or_refused() {
     assert_eq!(json(&made)["kept"][0], "secrets/stripe", "{made:?}");
     let advice = &json(&made)["secrets"]["secrets/stripe"];
     let advice = advice.as_str().expect("advice");
+    assert!(
+        !advice.contains("made up"),
+        "it is the user's own: {advice}"
+    );
     assert!(advice.contains("(mode 0666): chmod 600"), "{advice}");
     let checked = masshook(folder, &["check", "--json"]);
     let checked = json(&checked)["secrets"].to_string();

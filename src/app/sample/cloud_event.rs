@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderName;
 use http::header::CONTENT_TYPE;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use webhook_verify::verify::OutgoingWebhook;
 
 use crate::inbound::cloud_events::{ContentMode, STRUCTURED_TYPE, is_json, is_structured};
@@ -74,22 +74,23 @@ fn event_around(delivery: &OutgoingWebhook) -> Map<String, Value> {
     let data = serde_json::from_slice::<Value>(&delivery.body);
     let data = data.ok().filter(|_| is_json(content_type));
     let own_type = data.as_ref().and_then(|data| data["type"].as_str());
-    let mut event = json!({
-        "specversion": "1.0",
-        "type": own_type.filter(|text| !text.is_empty()).unwrap_or(TYPE),
-        "source": SOURCE,
-        "id": null,
-        "time": null,
-        "datacontenttype": content_type,
-    });
-    match data {
-        Some(data) => event["data"] = data,
-        None => event["data_base64"] = STANDARD.encode(&delivery.body).into(),
-    }
-    match event {
-        Value::Object(event) => event,
-        _ => Map::new(),
-    }
+    let own_type = own_type.filter(|text| !text.is_empty()).unwrap_or(TYPE);
+    let attributes = [
+        ("specversion", "1.0"),
+        ("type", own_type),
+        ("source", SOURCE),
+        ("id", ""),
+        ("time", ""),
+        ("datacontenttype", content_type),
+    ];
+    let attributes = attributes.map(|(name, value)| (name.to_owned(), Value::from(value)));
+    let mut event: Map<String, Value> = attributes.into_iter().collect();
+    let (name, value) = match data {
+        Some(data) => ("data", data),
+        None => ("data_base64", STANDARD.encode(&delivery.body).into()),
+    };
+    event.insert(name.to_owned(), value);
+    event
 }
 
 /// Writes the attributes into headers, and the data into the body.
@@ -158,6 +159,7 @@ fn set_header(delivery: &mut OutgoingWebhook, name: &HeaderName, text: &str) -> 
 mod tests {
     use http::HeaderMap;
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
     use crate::inbound::cloud_events::{Attributes, StructuredEvent};

@@ -99,9 +99,9 @@ impl ConfigWatch {
     pub(super) async fn changed(&mut self) {
         loop {
             tokio::time::sleep(INTERVAL).await;
-            let secrets = self.secrets.iter_mut();
-            let changed = secrets.fold(false, |changed, file| file.has_changed() || changed);
-            if self.config.has_changed() || changed {
+            let files = self.secrets.iter_mut().chain([&mut self.config]);
+            let changed: Vec<bool> = files.map(FileWatch::has_changed).collect();
+            if changed.contains(&true) {
                 return;
             }
         }

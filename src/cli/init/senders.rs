@@ -120,13 +120,13 @@ impl Sender {
     /// What to know about the sender's secret.
     pub(super) fn note(&self) -> Option<&str> {
         let preset = self.preset.as_ref().and_then(Scheme::note);
-        preset.or(self.template.note.as_deref())
+        self.template.note.as_deref().or(preset)
     }
 
     /// The sender's own documentation.
     pub(super) fn source(&self) -> Option<&str> {
         let preset = self.preset.as_ref().and_then(Scheme::source);
-        preset.or(self.template.source.as_deref())
+        self.template.source.as_deref().or(preset)
     }
 
     /// Whether the sender's deliveries are verified with a secret.

@@ -167,18 +167,9 @@ impl Written {
         Ok(())
     }
 
-    /// Makes the secret of a reference to a file, unless it exists.
-    fn secret_file(&mut self, used: &SecretUse<'_>, plan: &ProjectPlan) -> Result<(), String> {
-        let Some(file) = used.reference.file() else {
-            return Ok(());
-        };
-        let (name, path) = (file.display().to_string(), self.folder.join(file));
-        if let Some(parent) = path.parent() {
-            let mut builder = DirBuilder::new();
-            let made = builder.recursive(true).mode(0o700).create(parent);
-            made.map_err(|error| format!("{}: {error}", parent.display()))?;
-        }
-        let advice = match used.purpose {
+    /// What to do with a secret that is made up.
+    fn advice(&self, purpose: &SecretPurpose<'_>) -> Option<String> {
+        match purpose {
             SecretPurpose::Credentials => Some(
                 "is a placeholder: `masshook auth --client-id ID --code CODE` replaces it"
                     .to_owned(),
@@ -201,17 +192,31 @@ impl Written {
             | SecretPurpose::ApiKey
             | SecretPurpose::ConsoleKey
             | SecretPurpose::CallbackSigning => None,
+        }
+    }
+
+    /// Makes the secret of a reference to a file, unless it exists.
+    fn secret_file(&mut self, used: &SecretUse<'_>, plan: &ProjectPlan) -> Result<(), String> {
+        let Some(file) = used.reference.file() else {
+            return Ok(());
         };
+        let (name, path) = (file.display().to_string(), self.folder.join(file));
+        if let Some(parent) = path.parent() {
+            let mut builder = DirBuilder::new();
+            let made = builder.recursive(true).mode(0o700).create(parent);
+            made.map_err(|error| format!("{}: {error}", parent.display()))?;
+        }
+        let is_kept = is_stored(&self.folder, used)?;
+        // What another run made up is still made up.
+        let is_own = is_kept && !is_made_up(used, &path);
+        let advice = self.advice(&used.purpose).filter(|_| !is_own);
         self.to_replace
             .extend(advice.map(|advice| (name.clone(), advice)));
         if matches!(used.purpose, SecretPurpose::Enrolled(_)) {
             return Ok(());
         }
-        if is_stored(&self.folder, used)? {
-            let path = used.reference.file().map(|file| self.folder.join(file));
-            if let Some(mode) = path.and_then(|path| file_mode(&path))
-                && mode & 0o077 != 0
-            {
+        if is_kept {
+            if let Some(mode) = file_mode(&path).filter(|mode| mode & 0o077 != 0) {
                 let why = format!("is open to other users (mode {mode:04o}): chmod 600 it");
                 self.to_replace.push((name.clone(), why));
             }
@@ -222,7 +227,7 @@ impl Written {
             .ok_or_else(|| format!("no secret can be made for {}", used.at))?;
         self.file(&name, &format!("{text}\n"), 0o600)?;
         match matches!(used.purpose, SecretPurpose::Verification(_)) {
-            true => made_up::record(&path, &text)
+            true => made_up::record(&path, &text, self.sample == Sample::OnlyBySender)
                 .map_err(|error| format!("the list beside {}: {error}", path.display())),
             false => Ok(()),
         }
@@ -365,6 +370,22 @@ fn is_stored(folder: &Path, used: &SecretUse<'_>) -> Result<bool, String> {
             path.display(),
             used.at
         )),
+    }
+}
+
+/// Whether the secret in a file is a placeholder, or one to be told to the sender.
+fn is_made_up(used: &SecretUse<'_>, path: &Path) -> bool {
+    match used.purpose {
+        SecretPurpose::Credentials => {
+            std::fs::read_to_string(path).is_ok_and(|text| text.trim_end() == PLACEHOLDER)
+        }
+        SecretPurpose::Verification(_) => made_up::find(path).is_some(),
+        SecretPurpose::HandshakeToken => true,
+        SecretPurpose::Enrolled(_)
+        | SecretPurpose::TokenCache
+        | SecretPurpose::ApiKey
+        | SecretPurpose::ConsoleKey
+        | SecretPurpose::CallbackSigning => false,
     }
 }
 
