@@ -16,9 +16,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The number of pages in the write-ahead log at which a commit copies them into the database.
 const CHECKPOINT_PAGES: u32 = 2_000;
 
-/// The cache of a connection: the negative number of KiB. Ids are random, so each new job changes other pages of the indices.
-const CACHE_SIZE: i32 = -8_192;
-
 /// The wait between two attempts to switch to the write-ahead log.
 const WAL_RETRY_WAIT: Duration = Duration::from_millis(20);
 
@@ -169,7 +166,6 @@ pub(super) fn open(file: Option<&Path>) -> rusqlite::Result<Connection> {
             connection
         }
     };
-    connection.pragma_update(None, "cache_size", CACHE_SIZE)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     if version(&connection)? != VERSION {
