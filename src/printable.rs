@@ -35,7 +35,10 @@ fn escaped(
     is_unsafe: impl Fn(char) -> bool,
     escape: impl Fn(char, &mut String),
 ) -> Cow<'_, str> {
-    if !text.contains(&is_unsafe) {
+    // Nearly every text is printable ASCII, nothing of which is unsafe.
+    let is_printable = |byte: &u8| matches!(byte, b' '..=b'~');
+    let printable = text.bytes().take_while(is_printable).count();
+    if !text[printable..].contains(&is_unsafe) {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len() + 16);
