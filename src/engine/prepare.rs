@@ -171,28 +171,6 @@ enum PrepareStage {
     NeedsRecords(Box<(MatchQuery, CheckedFields)>),
 }
 
-/// The id of an owner who is named by e-mail address.
-async fn find_owner(
-    client: &Client,
-    owner: Option<&UserReference>,
-    give_up: Timestamp,
-) -> Step<Option<UserId>> {
-    match owner {
-        Some(UserReference::Email(email)) => {
-            names::find_user(client, email, give_up).await.map(Some)
-        }
-        Some(UserReference::Id(_)) | None => Ok(None),
-    }
-}
-
-/// The id of an owner who is named by it.
-fn known_owner(owner: Option<&UserReference>) -> Option<UserId> {
-    match owner {
-        Some(UserReference::Id(id)) => Some(*id),
-        Some(UserReference::Email(_)) | None => None,
-    }
-}
-
 async fn prepare_fields(
     field_cache: &mut FieldCache<'_>,
     input: PrepareInput,
@@ -211,8 +189,8 @@ async fn prepare_fields(
         ..
     } = input;
     let tags = steps.iter().any(|step| step.change() == ChangeKind::Tags);
-    let found_owner = find_owner(client, owner.as_ref(), give_up).await?;
-    let owner = found_owner.or(known_owner(owner.as_ref()));
+    let found_owner = names::find_owner(client, owner.as_ref(), give_up).await?;
+    let owner = found_owner.or(names::known_owner(owner.as_ref()));
     let (records, wanted) = match open {
         None => (None, None),
         Some(Selector::Records(records)) => (Some(records), None),

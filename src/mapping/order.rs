@@ -1,10 +1,12 @@
 //! A route's `order_by`: a jq expression that says which delivery of a record is newer.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::OutputError;
 use crate::update::{
-    InvalidOrder, MAX_ORDERED_RECORDS, OrderValue, Records, Selector, UpdateRequest,
+    InvalidOrder, MAX_ORDERED_RECORDS, Match, OrderValue, Records, Selector, UpdateRequest,
 };
 
 /// What an `order_by` yields instead of a time or a number.
@@ -46,7 +48,7 @@ pub fn to_order(outputs: &[Value]) -> Result<OrderValue, NotOrder> {
     })
 }
 
-/// The update requests whose records have no order: those with a custom view, and those with too many records.
+/// The update requests whose records have no order: those with a custom view, and those with too many records, as far as is known.
 ///
 /// # Errors
 /// One for each of them.
@@ -58,6 +60,13 @@ pub fn check_ordered(updates: &[UpdateRequest]) -> Result<(), Vec<OutputError>> 
             format!(
                 "{} ids; the `order_by` of the route keeps the order of at most {MAX_ORDERED_RECORDS} records of an update request: split it",
                 ids.len()
+            ),
+        )),
+        Selector::Match(query) if query.creates() && distinct(query) > MAX_ORDERED_RECORDS => Some((
+            "/match/values",
+            format!(
+                "{} values, each of which has a record or gets one; the `order_by` of the route keeps the order of at most {MAX_ORDERED_RECORDS} records of an update request: split it",
+                distinct(query)
             ),
         )),
         Selector::Records(Records::Ids(_)) | Selector::Match(_) => None,
@@ -81,6 +90,13 @@ pub fn check_ordered(updates: &[UpdateRequest]) -> Result<(), Vec<OutputError>> 
         true => Ok(()),
         false => Err(errors),
     }
+}
+
+/// The number of values that certainly have different records.
+fn distinct(query: &Match) -> usize {
+    let values = query.values.iter();
+    let values: BTreeSet<String> = values.map(|value| value.as_str().to_lowercase()).collect();
+    values.len()
 }
 
 #[cfg(test)]
@@ -114,6 +130,9 @@ mod tests {
             request.as_object_mut().expect("an object").extend(selector);
             UpdateRequest::parse(&request).expect("a request")
         };
+        let emails = |count: u32| -> Vec<String> {
+            (0..count).map(|n| format!("{n}@example.com")).collect()
+        };
         let ids: Vec<String> = (1..=501).map(|id: u32| id.to_string()).collect();
         let updates = [
             request(json!({"ids": ids[..500]})),
@@ -121,9 +140,16 @@ mod tests {
             request(json!({"cvid": "7"})),
             request(json!({"view": "Stale leads"})),
             request(json!({"match": {"field": "Email", "values": ["a@example.com"]}})),
+            request(json!({"match": {"field": "Email", "values": emails(501)}})),
+            request(
+                json!({"match": {"field": "Email", "values": emails(500), "on_none": "create"}}),
+            ),
+            request(
+                json!({"match": {"field": "Email", "values": emails(501), "on_none": "create"}}),
+            ),
         ];
         let errors = check_ordered(&updates).expect_err("problems");
         let outputs: Vec<usize> = errors.iter().map(|error| error.output).collect();
-        assert_eq!(outputs, [2, 3, 4]);
+        assert_eq!(outputs, [2, 3, 4, 8]);
     }
 }

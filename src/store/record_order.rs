@@ -5,7 +5,7 @@
 //! its job is newer than others, and is driven again.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -139,9 +139,13 @@ impl OrderSearch {
         [by_id].into_iter().chain(by_value).collect()
     }
 
-    /// Whether an order with this name is meant.
-    pub(crate) fn is_meant(&self, name: &str) -> bool {
-        is_order_of(name, &self.records)
+    /// Decides which names of orders are meant.
+    pub(crate) fn matcher(&self) -> OrderMatcher<'_> {
+        let records = &self.records;
+        OrderMatcher {
+            records,
+            digests: records.iter().flat_map(|record| digests(record)).collect(),
+        }
     }
 
     /// The names of all orders that may be meant.
@@ -150,11 +154,9 @@ impl OrderSearch {
             let records = self.records.iter();
             let names = records.flat_map(|record| match route.ends_with('=') {
                 false => vec![format!("{route}{record}")],
-                true => {
-                    let folded = record.to_lowercase();
-                    let digests = [value_digest(record), value_digest(&folded)];
-                    digests.map(|digest| format!("{route}{digest}")).to_vec()
-                }
+                true => digests(record)
+                    .map(|digest| format!("{route}{digest}"))
+                    .to_vec(),
             });
             names.collect::<Vec<String>>()
         };
@@ -162,17 +164,24 @@ impl OrderSearch {
     }
 }
 
-/// Whether an order's name, as [`RecordClaim::name_of`] writes it, is that of one of these records: of its id, or of its value.
-fn is_order_of(name: &str, records: &BTreeSet<String>) -> bool {
-    let record = name.rsplit('/').next().unwrap_or_default();
-    let is_value = |digest: &str| {
-        let mut values = records.iter();
-        values.any(|value| {
-            [value_digest(value), value_digest(&value.to_lowercase())].contains(&digest.to_owned())
-        })
-    };
-    let digest = record.split_once('=').map(|(_, digest)| digest);
-    records.contains(record) || digest.is_some_and(is_value)
+/// Decides whether the name of an order, as [`RecordClaim::name_of`] writes it, is that of a record: of its id, or of its value.
+pub(crate) struct OrderMatcher<'a> {
+    records: &'a BTreeSet<String>,
+    digests: HashSet<String>,
+}
+
+impl OrderMatcher<'_> {
+    /// Whether an order with this name is meant.
+    pub(crate) fn is_meant(&self, name: &str) -> bool {
+        let record = name.rsplit('/').next().unwrap_or_default();
+        let digest = record.split_once('=').map(|(_, digest)| digest);
+        self.records.contains(record) || digest.is_some_and(|digest| self.digests.contains(digest))
+    }
+}
+
+/// The digests that a value may have in the name of an order: of fields with and without regard to letter case.
+fn digests(value: &str) -> [String; 2] {
+    [value_digest(value), value_digest(&value.to_lowercase())]
 }
 
 /// The order of one record of a route.
@@ -402,7 +411,7 @@ mod tests {
             ("Leads.Email=7", false),
         ] {
             let name = RecordClaim::name_of("default", "form", record);
-            assert_eq!(search.is_meant(&name), expected, "{record}");
+            assert_eq!(search.matcher().is_meant(&name), expected, "{record}");
             assert_eq!(search.names().contains(&name), expected, "{record}");
         }
     }

@@ -19,6 +19,9 @@ use crate::store::{
 /// Attempts to write an item that other processes write too.
 const ATTEMPTS: usize = 4;
 
+/// Names of orders that are read at once.
+const NAMES_AT_ONCE: usize = 1_000;
+
 /// The attribute with the order.
 const ORDER: &str = "record_order";
 
@@ -60,12 +63,14 @@ impl RecordOrders for DynamoStore {
     /// An order can only be read by its name.
     async fn find_orders(&self, search: &OrderSearch) -> Result<Vec<String>, StoreError> {
         let names: Vec<String> = search.names().into_iter().collect();
-        let pks = names.iter().map(|name| pk(name)).collect();
-        let stored = self.heads(pks, &["ends"]).await?;
-        let names = names.into_iter();
-        Ok(names
-            .filter(|name| stored.contains_key(&pk(name)))
-            .collect())
+        let mut found = Vec::new();
+        for names in names.chunks(NAMES_AT_ONCE) {
+            let pks = names.iter().map(|name| pk(name)).collect();
+            let stored = self.heads(pks, &["ends"]).await?;
+            let is_stored = |name: &&String| stored.contains_key(&pk(name));
+            found.extend(names.iter().filter(is_stored).cloned());
+        }
+        Ok(found)
     }
 
     async fn delete_orders(&self, names: &[String]) -> Result<(), StoreError> {

@@ -12,7 +12,8 @@ use crate::codes::Cause;
 use crate::job::PreparationOutcome;
 use crate::outcome::Refusal;
 use crate::update::{
-    ModuleName, Named, NamedView, Records, Territory, TerritoryId, UserEmail, UserId, ViewId,
+    ModuleName, Named, NamedView, Records, Territory, TerritoryId, UserEmail, UserId,
+    UserReference, ViewId,
 };
 use crate::zoho::metadata::{self, CustomView, Freshness, User};
 use crate::zoho::{self, Client};
@@ -55,13 +56,29 @@ pub(super) async fn resolve(
     Ok(Records::View { cvid, territory })
 }
 
+/// The id of an owner who is named by e-mail address.
+pub(super) async fn find_owner(
+    client: &Client,
+    owner: Option<&UserReference>,
+    give_up: Timestamp,
+) -> Step<Option<UserId>> {
+    match owner {
+        Some(UserReference::Email(email)) => find_user(client, email, give_up).await.map(Some),
+        Some(UserReference::Id(_)) | None => Ok(None),
+    }
+}
+
+/// The id of an owner who is named by it.
+pub(super) fn known_owner(owner: Option<&UserReference>) -> Option<UserId> {
+    match owner {
+        Some(UserReference::Id(id)) => Some(*id),
+        Some(UserReference::Email(_)) | None => None,
+    }
+}
+
 /// Finds the active user with an e-mail address. A user may be newer than the cached list, or active by now, so the list is read
 /// again before the address counts as unknown.
-pub(super) async fn find_user(
-    client: &Client,
-    email: &UserEmail,
-    give_up: Timestamp,
-) -> Step<UserId> {
+async fn find_user(client: &Client, email: &UserEmail, give_up: Timestamp) -> Step<UserId> {
     let known = match client.users(Freshness::Cached, give_up).await {
         Err(refused) if refused.lacks_scope() => client.users(Freshness::Fresh, give_up).await?,
         other => other?,

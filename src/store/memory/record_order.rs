@@ -56,8 +56,9 @@ impl RecordOrders for MemoryStore {
 
     async fn find_orders(&self, search: &OrderSearch) -> Result<Vec<String>, StoreError> {
         let state = self.state();
+        let matcher = search.matcher();
         let names = state.orders.keys();
-        let names = names.filter(|name| search.is_meant(name));
+        let names = names.filter(|name| matcher.is_meant(name));
         Ok(names.cloned().collect())
     }
 

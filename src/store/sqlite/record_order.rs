@@ -47,6 +47,7 @@ impl RecordOrders for SqliteStore {
     async fn find_orders(&self, search: &OrderSearch) -> Result<Vec<String>, StoreError> {
         let search = search.clone();
         self.list_rows(move |session| {
+            let matcher = search.matcher();
             let mut select = session
                 .connection
                 .prepare_cached("SELECT name FROM record_orders")?;
@@ -54,7 +55,7 @@ impl RecordOrders for SqliteStore {
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
                 let name: String = row.get(0)?;
-                if search.is_meant(&name) {
+                if matcher.is_meant(&name) {
                     found.push(name);
                 }
             }
