@@ -173,7 +173,9 @@ fn run_release_step(name: &str, variables: &[(&str, &str)], folder: &std::path::
     let written = folder.join("environment");
     let mut shell = Command::new("bash");
     let script = format!("PATH=\"$0:$PATH\"\n{script}");
-    shell.args(["-e", "-o", "pipefail", "-c", &script]).arg(folder);
+    shell
+        .args(["-e", "-o", "pipefail", "-c", &script])
+        .arg(folder);
     shell.envs(variables.iter().copied()).current_dir(folder);
     let status = shell.env("GITHUB_ENV", &written).status();
     assert!(status.expect("bash").success(), "{name}");
