@@ -14,7 +14,7 @@ pub(super) fn log_end(job: &Job) {
         superseded,
         ..
     } = counts;
-    let matched_none = match_count(job).is_some_and(MatchCount::matched_none);
+    let matched_none = match_count(job).is_some_and(|count| count.matched_none(counts.created));
     match status {
         JobStatus::Succeeded if !matched_none => tracing::info!(
             job.id = %job.id,
@@ -64,7 +64,7 @@ fn text_of(job: &Job, counts: Counts) -> String {
     let of_route = route.iter().map(|route| format!(" of {route}"));
     let of_route: String = of_route.collect();
     let status = job.status().as_str().replace('_', " ");
-    let matched = match_count(job).filter(|count| !count.is_complete());
+    let matched = match_count(job).filter(|count| !count.is_complete(counts.created));
     let matched = matched.map(|count| count.to_string());
     let updated = (counts.total > 0 || matched.is_none())
         .then(|| format!("{} of {} updated", counts.updated, counts.total));

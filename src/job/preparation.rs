@@ -137,14 +137,14 @@ pub struct MatchCount {
 }
 
 impl MatchCount {
-    /// Whether each value has a record.
-    pub fn is_complete(self) -> bool {
-        self.matched >= self.values
+    /// Whether each value has a record now, if the job created this many.
+    pub fn is_complete(self, created: Option<u64>) -> bool {
+        self.matched + created.unwrap_or_default() >= self.values
     }
 
-    /// Whether there are values, and none of them has a record.
-    pub fn matched_none(self) -> bool {
-        self.matched == 0 && self.values > 0
+    /// Whether there are values, and none of them has a record now, if the job created this many.
+    pub fn matched_none(self, created: Option<u64>) -> bool {
+        self.matched + created.unwrap_or_default() == 0 && self.values > 0
     }
 }
 

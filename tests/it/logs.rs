@@ -342,3 +342,36 @@ fn log_has_no_debug_output() {
     }
     assert!(checked > 50, "{checked}");
 }
+
+/// A value whose record the job has created is not one that nobody has.
+#[tokio::test]
+async fn created_record_is_no_miss() {
+    const CREATING: &str = r#"
+  create:
+    verify: { scheme: none }
+    map: |
+      { module: "Leads", fields: { Lead_Source: "Webinar" },
+        match: { field: "Email", values: [.email], on_none: "create", create: { Last_Name: "Lovelace", Company: "Analytical Engines" } } }
+"#;
+    let served = Harness::new().routes(CREATING).served().start().await;
+    let delivery = json!({"email": "created@example.com"});
+    let answer = served
+        .request("POST", "/hooks/create", Some(&delivery))
+        .await;
+    let id = answer.expect("an answer").job_id();
+    served
+        .wait_until(&id, |job| job["counts"]["created"] == 1)
+        .await;
+    let log = served
+        .wait_for_log(|line| line.contains(&format!("{id} of create")))
+        .await;
+    let line = log.lines().find(|line| line.contains("of create"));
+    assert_eq!(
+        stable(line.expect("a line")),
+        "TIME  INFO job_… of create succeeded, 0 of 1 updated, 1 created delivery.id=dlv_… connection=default records.updated=0 records.created=1"
+    );
+    let (code, list) = served.cli_text(&["jobs", "list"]);
+    assert_eq!(code, 0, "{list}");
+    assert!(list.contains("1/1") && list.contains("1 created"), "{list}");
+    assert!(!list.contains("matched"), "{list}");
+}

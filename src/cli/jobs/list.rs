@@ -9,7 +9,7 @@ use crate::cli::store_location::{CommandOutput, StoreCommandError};
 use crate::cli::styled::{StyledText, Tone};
 use crate::cli::table::{Cell, listed_time, short_ids, table, terminal_width};
 use crate::clock::{Clock, SystemClock};
-use crate::job::{CallbackStatus, JobStatus};
+use crate::job::{CallbackStatus, Counts, JobStatus};
 use crate::store::{JobFilter, JobPage, JobSummary, NO_ROUTE};
 
 /// The shortest id: `job_` and eight characters.
@@ -51,7 +51,7 @@ fn page_text(page: &JobPage) -> StyledText {
                 listed_time(job.created_at, now, width).into(),
                 status_cell(job),
                 job.route.as_deref().unwrap_or(NO_ROUTE).into(),
-                format!("{}/{}", job.counts.updated, job.counts.total).into(),
+                records_text(&job.counts).into(),
                 job.callback.map_or("-".into(), callback_cell),
                 reason_text(job).into(),
             ]
@@ -88,11 +88,21 @@ fn callback_cell(callback: CallbackStatus) -> Cell {
     }
 }
 
+/// The records that were updated or created, of all.
+fn records_text(counts: &Counts) -> String {
+    let done = counts.updated + counts.created.unwrap_or_default();
+    format!("{done}/{}", counts.total)
+}
+
 fn reason_text(job: &JobSummary) -> String {
-    let missing = job.lookup.filter(|count| !count.is_complete());
+    let missing = job
+        .lookup
+        .filter(|count| !count.is_complete(job.counts.created));
+    let created = job.counts.created.filter(|count| *count > 0);
     let superseded = job.counts.superseded.filter(|count| *count > 0);
     let parts = [
         missing.map(|count| count.to_string()),
+        created.map(|count| format!("{count} created")),
         superseded.map(|count| format!("{count} left to a newer delivery")),
         Some(failure_text(job)).filter(|text| !text.is_empty()),
     ];

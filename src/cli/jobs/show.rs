@@ -42,12 +42,13 @@ pub(super) fn result_line(job: &Job) -> String {
         Some(CallbackStatus::Pending) | None => "",
     };
     let matched = job.preparation.lookup.as_ref().map(Lookup::match_count);
-    let matched = matched.filter(|count| !count.is_complete());
+    let counts = job.counts();
+    let matched = matched.filter(|count| !count.is_complete(counts.created));
     let matched = matched.map_or(String::new(), |count| format!("{count}, "));
     format!(
         "{}  {status}: {matched}{}{callback}",
         job.id,
-        counts_text(&job.counts())
+        counts_text(&counts)
     )
 }
 

@@ -17,7 +17,10 @@ export const state = (kind, text) => el('span', { class: `st ${kind}` }, text);
 export function jobState(job) {
   if (job.parked) return state('bad', 'parked');
   const { values, matched } = job.lookup || {};
-  if (matched < values && job.status === 'succeeded') return state(matched ? 'ok' : 'warn', `succeeded, ${matched} of ${values} matched`);
+  const { created, superseded } = job.counts || {};
+  const found = matched + (created || 0);
+  const details = [found < values && `${matched} of ${values} matched`, created && `${created} created`, superseded && `${superseded} left to a newer delivery`].filter(Boolean);
+  if (details.length && job.status === 'succeeded') return state(found === 0 ? 'warn' : 'ok', ['succeeded', ...details].join(', '));
   return state(JOBS[job.status] || 'run', words(job.status));
 }
 

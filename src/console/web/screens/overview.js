@@ -49,7 +49,7 @@ export function mount(root, context) {
     return [
       el('div', { class: 'cards' },
         card('Deliveries', 'deliveries', [`${number(totals.refused)} refused`]),
-        card('Records updated', 'records', [`${number(totals.jobs)} jobs finished`]),
+        card('Records updated or created', 'records', [`${number(totals.jobs)} jobs finished`]),
         card('Zoho requests', 'calls', [`${number(totals.throttles)} throttles`]),
         card('Zoho calls saved', 'calls_saved', 'by jobs that shared a call')),
       el('div', { class: 'pad two' },
