@@ -1,7 +1,5 @@
 //! `masshook secrets`: lists the secrets that a config needs, and makes those that are masshook's own.
 
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
@@ -275,16 +273,6 @@ async fn make_one(used: &SecretUse<'_>) -> Made {
 
 /// Writes a secret into its file, unless there is one.
 async fn write_file(reference: &SecretRef, secret: SecretString) -> Result<bool, String> {
-    if let Some(path) = reference.file()
-        && let Some(folder) = path.parent()
-        && folder != Path::new("")
-    {
-        let made = std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder);
-        made.map_err(|error| format!("{}: {error}", folder.display()))?;
-    }
     let location = SecretLocation::of(reference, None).await;
     let location = location.map_err(|error| error.to_string())?;
     let written = location.write_if_absent(secret).await;

@@ -85,7 +85,7 @@ enum Backend<'a> {
 }
 
 impl<'a> SecretLocation<'a> {
-    /// Opens the location of `reference`: reads the current version, or creates the draft of the file.
+    /// Opens the location of `reference`: reads the current version, or creates the draft of the file, and its folder.
     ///
     /// # Errors
     /// [`SecretWriteError`] for what can be detected before the write.
@@ -103,6 +103,7 @@ impl<'a> SecretLocation<'a> {
                 Backend::SecretsManager(store, current)
             }
             Destination::File(path) => {
+                create_folder(path);
                 let draft = new_draft(path).map_err(|error| refused(error.to_string()))?;
                 Backend::File(draft, path.to_owned())
             }
@@ -247,11 +248,26 @@ pub fn check_ready(reference: &SecretRef, replaceable: bool) -> Result<(), Secre
     }
 }
 
-/// Creates a temporary file in the folder of the file that it replaces.
-fn new_draft(path: &Path) -> io::Result<NamedTempFile> {
+/// The folder of a file.
+fn folder_of(path: &Path) -> &Path {
     let folder = path.parent();
     let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
+    folder.unwrap_or(Path::new("."))
+}
+
+/// Creates the folder of a file, with access for its owner only, in a folder that exists: the rest of a path is a mistake if
+/// more of it is missing.
+fn create_folder(path: &Path) {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    // The folder may exist; the draft reports what is wrong with it otherwise.
+    let _ = builder.create(folder_of(path));
+}
+
+/// Creates a temporary file in the folder of the file that it replaces.
+fn new_draft(path: &Path) -> io::Result<NamedTempFile> {
+    let folder = folder_of(path);
     NamedTempFile::new_in(folder).map_err(|error| {
         // The error of `tempfile` contains the name of the draft.
         let why = format!(

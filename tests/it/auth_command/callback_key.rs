@@ -47,7 +47,7 @@ fn folder_with(signing_secret: &str) -> tempfile::TempDir {
 
 #[test]
 fn callback_keys_fill_the_empty_places() {
-    let folder = folder_with("[\"file:first.key\", \"file:second.key\"]");
+    let folder = folder_with("[\"file:keys/first.key\", \"file:second.key\"]");
     let folder = folder.path();
     let make = |kind| run(folder, &["auth", "--callback-key", kind]);
 
@@ -55,13 +55,13 @@ fn callback_keys_fill_the_empty_places() {
     assert_eq!(code, Some(0), "{made}");
     assert_eq!(
         (&made["kind"], &made["saved"]),
-        (&"ed25519".into(), &"file:first.key".into())
+        (&"ed25519".into(), &"file:keys/first.key".into())
     );
     let public = made["public_key"]
         .as_str()
         .expect("a public key")
         .to_owned();
-    let private = std::fs::read_to_string(folder.join("first.key")).expect("a file");
+    let private = std::fs::read_to_string(folder.join("keys/first.key")).expect("a file");
     assert!(private.starts_with("whsk_"));
 
     let (code, made) = make("hmac");
@@ -78,7 +78,7 @@ fn callback_keys_fill_the_empty_places() {
         refused.to_string().contains("has a secret already"),
         "{refused}"
     );
-    let unchanged = std::fs::read_to_string(folder.join("first.key")).expect("a file");
+    let unchanged = std::fs::read_to_string(folder.join("keys/first.key")).expect("a file");
     assert_eq!(unchanged, private);
 
     // `check` shows the public key, and an implementation of Ed25519 that shares no code agrees.
