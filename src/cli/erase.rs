@@ -39,6 +39,17 @@ pub(super) async fn run(args: EraseArgs) -> ExitStatus {
     report(args.location.output, erase(&args).await)
 }
 
+/// The text if nothing was found.
+fn nothing_erased(query: &ErasureQuery) -> &'static str {
+    match query {
+        ErasureQuery::Reference(_) => "nothing was erased",
+        ErasureQuery::Value(_) => {
+            "nothing was erased; a job whose look-up has ended contains the ids of its records instead of the values \
+             that were matched: search by the id of the record too"
+        }
+    }
+}
+
 async fn erase(args: &EraseArgs) -> Result<CommandOutput, StoreCommandError> {
     let query = match (&args.reference, &args.value) {
         (Some(reference), _) => ErasureQuery::Reference(reference.clone()),
@@ -65,7 +76,7 @@ async fn erase(args: &EraseArgs) -> Result<CommandOutput, StoreCommandError> {
         let document = json!({"erased": false, "found": found.to_json()});
         return Ok(CommandOutput::new(
             document,
-            "nothing was erased".to_owned(),
+            nothing_erased(&query).to_owned(),
         ));
     }
     if !found.unfinished.is_empty() && !args.force {

@@ -125,10 +125,8 @@ async fn person_is_erased_from_the_files() {
 
     let again = erase(folder, &["--match", ADA, "--yes"]);
     assert!(again.status.success(), "{again:?}");
-    assert_eq!(
-        String::from_utf8_lossy(&again.stdout),
-        "nothing was erased\n"
-    );
+    let text = String::from_utf8_lossy(&again.stdout);
+    assert!(text.starts_with("nothing was erased; "), "{text}");
 }
 
 #[tokio::test]
@@ -270,11 +268,8 @@ async fn own_fields_of_masshook_do_not_match() {
     let (folder, _) = data().await;
     for value in ["1", "Leads", "queued", "Email", "202", "form"] {
         let found = erase(folder.path(), &["--match", value, "--yes"]);
-        assert_eq!(
-            String::from_utf8_lossy(&found.stdout),
-            "nothing was erased\n",
-            "{value}"
-        );
+        let text = String::from_utf8_lossy(&found.stdout);
+        assert!(text.starts_with("nothing was erased"), "{value}: {text}");
     }
 }
 
