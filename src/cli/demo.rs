@@ -201,7 +201,7 @@ impl Demo {
             "\nTotal: {updates} mass updates, {polls} status polls and {tokens} token request, instead of {records} calls for single records."
         ));
         print_line(
-            "Next: run `masshook preview --config events/masshook.yaml events/typeform-http-api-v2.json`, and read README.md.",
+            "Next: `masshook init` writes a config for your sender, and `masshook dev` runs it.",
         );
     }
 }

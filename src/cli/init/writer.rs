@@ -178,10 +178,16 @@ impl Written {
                 "is a placeholder: replace it by the public key that {} shows",
                 self.sender
             )),
-            SecretPurpose::Verification(_) => Some(format!(
-                "is made up: give it to {0}, or replace it by the one that {0} shows",
-                self.sender
-            )),
+            SecretPurpose::Verification(_) => {
+                // The names of formats are not the names of senders.
+                let sender = match self.sender.as_str() {
+                    "cloudevents" | "standard-webhooks" => "the sender",
+                    named => named,
+                };
+                Some(format!(
+                    "is made up: give it to {sender}, or replace it by the one that {sender} shows"
+                ))
+            }
             SecretPurpose::Enrolled(_) => {
                 Some(format!("is stored by the handshake of {}", self.sender))
             }
