@@ -8,6 +8,7 @@ use super::store_location::{CommandOutput, OpenStore, StoreCommandError, StoreLo
 use super::terminal::{ExitStatus, print_error};
 use super::text::count_of;
 use crate::app::operations::{Erasure, ErasureQuery};
+use crate::update::RecordId;
 
 /// Ids of each kind that are listed before the question.
 const SHOWN: usize = 20;
@@ -39,14 +40,15 @@ pub(super) async fn run(args: EraseArgs) -> ExitStatus {
     report(args.location.output, erase(&args).await)
 }
 
-/// The text if nothing was found.
-fn nothing_erased(query: &ErasureQuery) -> &'static str {
+/// What else contains data about a person whose value was searched for: a look-up replaces values by record ids.
+fn looked_up(query: &ErasureQuery) -> Option<String> {
     match query {
-        ErasureQuery::Reference(_) => "nothing was erased",
-        ErasureQuery::Value(_) => {
-            "nothing was erased; a job whose look-up has ended contains the ids of its records instead of the values \
-             that were matched: search by the id of the record too"
-        }
+        ErasureQuery::Value(value) if value.parse::<RecordId>().is_err() => Some(
+            "A job whose look-up has ended contains the ids of its records instead of the values that it matched: erase \
+             by the id of the record too."
+                .to_owned(),
+        ),
+        ErasureQuery::Value(_) | ErasureQuery::Reference(_) => None,
     }
 }
 
@@ -76,7 +78,11 @@ async fn erase(args: &EraseArgs) -> Result<CommandOutput, StoreCommandError> {
         let document = json!({"erased": false, "found": found.to_json()});
         return Ok(CommandOutput::new(
             document,
-            nothing_erased(&query).to_owned(),
+            ["nothing was erased".to_owned()]
+                .into_iter()
+                .chain(looked_up(&query))
+                .collect::<Vec<_>>()
+                .join("\n"),
         ));
     }
     if !found.unfinished.is_empty() && !args.force {
@@ -93,10 +99,11 @@ async fn erase(args: &EraseArgs) -> Result<CommandOutput, StoreCommandError> {
         .confirm(found.count(), &format!("Erase {summary}"))?;
     found.erase(&*open.store).await?;
     scrub(&open, &format!("erased {summary}")).await?;
-    let text = match found.unfinished.is_empty() {
-        true => format!("erased {summary}"),
-        false => format!("erased {summary}\n{FORCED}"),
-    };
+    let erased = format!("erased {summary}");
+    let forced = (!found.unfinished.is_empty()).then(|| FORCED.to_owned());
+    let remarks = [forced, looked_up(&query)];
+    let lines = [erased].into_iter().chain(remarks.into_iter().flatten());
+    let text = lines.collect::<Vec<_>>().join("\n");
     Ok(CommandOutput::new(
         json!({"erased": true, "found": found.to_json()}),
         text,
