@@ -75,14 +75,7 @@ impl Job {
                 ..Counts::default()
             };
         }
-        let none = BTreeSet::new();
-        let (failed, superseded) = match step {
-            None => (&self.failed_ids, &self.superseded_ids),
-            Some(step) => (
-                self.failed_by_step.get(&step).unwrap_or(&none),
-                self.superseded_in(step),
-            ),
-        };
+        let (failed, superseded) = self.unchanged_ids(step);
         let (failed, superseded) = (self.known(ids, failed), self.known(ids, superseded));
         let pending = self.pending_of_ids(ids, &failed, step);
         let superseded = superseded
@@ -97,6 +90,21 @@ impl Job {
             failed,
             pending,
             superseded,
+        }
+    }
+
+    /// The records that failed, and those left to a newer delivery: in a step, or in any.
+    pub(super) fn unchanged_ids(
+        &self,
+        step: Option<StepKind>,
+    ) -> (&BTreeSet<RecordId>, &BTreeSet<RecordId>) {
+        static NONE: BTreeSet<RecordId> = BTreeSet::new();
+        match step {
+            None => (&self.failed_ids, &self.superseded_ids),
+            Some(step) => (
+                self.failed_by_step.get(&step).unwrap_or(&NONE),
+                self.superseded_in(step),
+            ),
         }
     }
 

@@ -36,14 +36,7 @@ impl Job {
         };
         let open = self.calls_of(step).filter(|call| !call.status.is_final());
         let open: Vec<_> = open.filter_map(|call| call.call.target.named()).collect();
-        let none = BTreeSet::new();
-        let (failed, superseded) = match step {
-            None => (&self.failed_ids, &self.superseded_ids),
-            Some(step) => (
-                self.failed_by_step.get(&step).unwrap_or(&none),
-                self.superseded_in(step),
-            ),
-        };
+        let (failed, superseded) = self.unchanged_ids(step);
         let is_creation = step == Some(StepKind::Create);
         let (mut counts, mut created, mut left) = (Counts::default(), 0, 0);
         for (number, (_, outcome)) in self.new_records().enumerate() {

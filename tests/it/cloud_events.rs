@@ -339,12 +339,7 @@ async fn sdk_reads_callbacks_as_events() {
 #[tokio::test]
 async fn hosts_are_asked_once_a_day() {
     let world = Harness::new()
-        .config(|config| {
-            config.replace(
-                "callbacks: {",
-                "callbacks: { request_origin: masshook.example.com,",
-            )
-        })
+        .request_origin("masshook.example.com")
         .start()
         .await;
     // Without permission there is no callback.
@@ -381,12 +376,7 @@ async fn hosts_are_asked_once_a_day() {
 async fn gone_receiver_is_not_asked_again() {
     let world = Harness::new()
         .callback_statuses(&[410])
-        .config(|config| {
-            config.replace(
-                "callbacks: {",
-                "callbacks: { request_origin: masshook.example.com,",
-            )
-        })
+        .request_origin("masshook.example.com")
         .start()
         .await;
     let job = delivered(&world, "e1").await.job().clone();

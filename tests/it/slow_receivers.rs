@@ -386,12 +386,7 @@ async fn worker_leaves_slow_receiver_to_sweep() {
 #[tokio::test]
 async fn receiver_hanging_in_options_is_left_to_sweep() {
     let world = Harness::new()
-        .config(|config| {
-            config.replace(
-                "callbacks: {",
-                "callbacks: { request_origin: masshook.example.com,",
-            )
-        })
+        .request_origin("masshook.example.com")
         .start()
         .await;
     let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory());

@@ -73,6 +73,12 @@ impl<'a> Harness<'a> {
         self
     }
 
+    /// Asks the hosts of callbacks for permission, under this name.
+    pub(crate) fn request_origin(self, origin: &'a str) -> Self {
+        let asking = format!("callbacks: {{ request_origin: {origin},");
+        self.config(move |config| config.replace("callbacks: {", &asking))
+    }
+
     /// Appends routes to `masshook.yaml`, indented by two spaces.
     pub(crate) fn routes(self, routes: &str) -> Self {
         let routes = routes.trim_start_matches('\n').to_owned();
