@@ -4,6 +4,7 @@
 //! server's lines are written by a thread of their own.
 
 mod fields;
+mod json_lines;
 mod lines;
 #[cfg(not(feature = "otlp"))]
 #[path = "telemetry/no_otlp.rs"]
@@ -22,6 +23,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt as lines_of};
 
 use fields::SingleLineFields;
+use json_lines::{JsonLines, JsonMembers};
 use lines::TextLines;
 pub use otlp::SpanExport;
 pub(crate) use otlp::continue_trace;
@@ -45,12 +47,10 @@ pub enum LogFormat {
 /// response. Returns the export of spans, which is to be flushed before the end of each invocation.
 pub fn init_lambda() -> SpanExport {
     let layer = lines_of::layer()
-        .json()
-        .with_writer(|| DirectWriter::json(std::io::stdout()))
         .log_internal_errors(false)
-        .with_current_span(true)
-        .with_span_list(true)
-        .with_target(false);
+        .fmt_fields(JsonMembers)
+        .event_format(JsonLines)
+        .with_writer(|| DirectWriter::json(std::io::stdout()));
     init(layer.with_filter(filter("masshook=info,warn")))
 }
 
@@ -103,11 +103,9 @@ pub fn init_server(default: &str, format: LogFormat) -> ServerLog {
         }
         LogFormat::Json => {
             let layer = layer
-                .json()
-                .with_writer(move || JsonWriter(lines.clone()))
-                .with_current_span(true)
-                .with_span_list(true)
-                .with_target(false);
+                .fmt_fields(JsonMembers)
+                .event_format(JsonLines)
+                .with_writer(move || JsonWriter(lines.clone()));
             init(layer.with_filter(filter))
         }
     };
