@@ -22,6 +22,10 @@ pub(crate) fn multi_line(text: &str) -> Cow<'_, str> {
 /// As [`multi_line`] for a JSON text, with JSON's escapes. A document stays the same, because an unsafe character can only
 /// stand in a string there.
 pub(crate) fn json(text: &str) -> Cow<'_, str> {
+    // JSON has no other control character of ASCII in strings.
+    if text.is_ascii() && !text.as_bytes().contains(&0x7f) {
+        return Cow::Borrowed(text);
+    }
     let is_unsafe = |character| !matches!(character, '\n' | '\r' | '\t') && is_unsafe(character);
     escaped(text, is_unsafe, |character, safe| {
         for unit in character.encode_utf16(&mut [0; 2]) {

@@ -126,7 +126,7 @@ const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Ipv4Net {
 }
 
 /// The IPv4 networks that are not public (IANA's special-purpose registry). The first match counts.
-const SPECIAL_V4: [(Ipv4Net, AddressKind); 26] = [
+static SPECIAL_V4: [(Ipv4Net, AddressKind); 26] = [
     // EC2, Azure and Google; ECS task credentials; EKS pod identity; Alibaba; Oracle; Azure's wire server, whose network is
     // otherwise public.
     (v4(169, 254, 169, 254, 32), AddressKind::Metadata),
@@ -164,7 +164,7 @@ const fn v6(segments: [u16; 4], prefix: u8) -> Ipv6Net {
 
 /// The IPv6 networks that are not public and embed no IPv4 address. The first match counts. Outside `2000::/3` nothing is
 /// public, so the table contains only those whose kind is not `Reserved`.
-const SPECIAL_V6: [(Ipv6Net, AddressKind); 9] = [
+static SPECIAL_V6: [(Ipv6Net, AddressKind); 9] = [
     // EC2's metadata, DNS, time and pod identity services in IPv6; Google's metadata.
     (v6([0xfd00, 0xec2, 0, 0], 32), AddressKind::Metadata),
     (v6([0xfd20, 0xce, 0, 0], 32), AddressKind::Metadata),
@@ -190,9 +190,9 @@ pub fn classify(address: IpAddr) -> AddressKind {
 
 fn classify_v4(address: Ipv4Addr) -> AddressKind {
     SPECIAL_V4
-        .into_iter()
+        .iter()
         .find(|(net, _)| net.contains(&address))
-        .map_or(AddressKind::Public, |(_, kind)| kind)
+        .map_or(AddressKind::Public, |(_, kind)| kind.clone())
 }
 
 fn classify_v6(address: Ipv6Addr) -> AddressKind {
@@ -209,11 +209,9 @@ fn classify_v6(address: Ipv6Addr) -> AddressKind {
             kind: Box::new(classify_v4(inner)),
         };
     }
-    let special = SPECIAL_V6
-        .into_iter()
-        .find(|(net, _)| net.contains(&address));
+    let special = SPECIAL_V6.iter().find(|(net, _)| net.contains(&address));
     match special {
-        Some((_, kind)) => kind,
+        Some((_, kind)) => kind.clone(),
         None if GLOBAL_UNICAST.contains(&address) => AddressKind::Public,
         None => AddressKind::Reserved,
     }
