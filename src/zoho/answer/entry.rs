@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::RawAnswer;
 use crate::codes::{self, Cause, Class, FailureScope};
@@ -216,14 +217,33 @@ struct UsualEntry<'a> {
     status: Cow<'a, str>,
     #[serde(borrow, default)]
     message: Cow<'a, str>,
-    #[serde(default)]
-    details: Value,
+    #[serde(borrow, default)]
+    details: Option<&'a RawValue>,
     #[serde(default)]
     index: Value,
     #[serde(default)]
     action: Option<String>,
     #[serde(default)]
     duplicate_field: Option<String>,
+}
+
+/// The details of a success that are used. Zoho also sends who created and changed the record, and when.
+#[derive(Deserialize, Serialize)]
+struct SuccessDetails {
+    #[serde(default)]
+    id: Value,
+    #[serde(default)]
+    job_id: Value,
+}
+
+/// Reads the details of an entry, as far as they are used.
+fn read_details(details: &RawValue, success: bool) -> Value {
+    let used = success
+        .then(|| serde_json::from_str(details.get()).ok())
+        .flatten()
+        .and_then(|used: SuccessDetails| serde_json::to_value(used).ok());
+    used.or_else(|| serde_json::from_str(details.get()).ok())
+        .unwrap_or_default()
 }
 
 /// Reads the entries of a usual answer, which may be about 500 records, without a tree of the whole document.
@@ -239,7 +259,10 @@ fn usual_entries(text: &[u8]) -> Option<Entries> {
             action,
             duplicate_field,
         } = entry;
-        let entry = Entry::of(&code, &status, &message, details)?;
+        let mut entry = Entry::of(&code, &status, &message, Value::Null)?;
+        if let Some(details) = details {
+            entry.details = read_details(details, entry.success);
+        }
         let upsert = UpsertAction {
             action,
             duplicate_field,
