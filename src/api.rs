@@ -249,7 +249,8 @@ async fn deliver(
         body,
         origin,
     };
-    match app.deliver_from(arrival, sender, deadline).await? {
+    // Boxed, because each layer around this handler moves its future.
+    match Box::pin(app.deliver_from(arrival, sender, deadline)).await? {
         HookResponse::Handshake(handshake) => Ok(handshake_response(&handshake)),
         HookResponse::Delivery {
             accepted,

@@ -109,21 +109,25 @@ impl Function {
         let deadline = i64::try_from(context.deadline)
             .ok()
             .and_then(|at| Timestamp::from_millisecond(at).ok());
+        // Boxed, because the runtime moves the future of an invocation several times.
         match invocation {
             Invocation::Http(event) => self.handle_http(event, deadline).await,
             Invocation::UpdateRequest(request) => {
                 let request_id = context.request_id.as_str();
-                self.handle_update_request(&request, request_id, deadline)
-                    .await
+                Box::pin(self.handle_update_request(&request, request_id, deadline)).await
             }
-            Invocation::AwsEvents(events) => events::handle(&self.app, &events, deadline).await,
+            Invocation::AwsEvents(events) => {
+                Box::pin(events::handle(&self.app, &events, deadline)).await
+            }
             Invocation::SqsBatch(messages) => {
                 let queue = self.wake_up_queue.as_ref();
-                let failures = sqs::handle_batch(&self.app, queue, &messages, deadline).await;
-                Ok(to_raw_value(&failures)?)
+                let handling = sqs::handle_batch(&self.app, queue, &messages, deadline);
+                Ok(to_raw_value(&Box::pin(handling).await)?)
             }
-            Invocation::Sweep => self.sweep(deadline).await,
-            Invocation::Delivery(arrival) => self.handle_delivery(arrival, deadline).await,
+            Invocation::Sweep => Box::pin(self.sweep(deadline)).await,
+            Invocation::Delivery(arrival) => {
+                Box::pin(self.handle_delivery(arrival, deadline)).await
+            }
         }
     }
 

@@ -200,7 +200,7 @@ impl JobIntake {
     ) -> Vec<Result<Acceptance, Rejection>> {
         match self.engine.mode() {
             ExecutionMode::Durable(_) => self.schedule(stored).await,
-            ExecutionMode::Inline => self.drive(stored, deadline).await,
+            ExecutionMode::Inline => Box::pin(self.drive(stored, deadline)).await,
         }
     }
 

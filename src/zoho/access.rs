@@ -159,8 +159,9 @@ impl AccessTokens {
             });
         }
         let outcome = match &self.cache {
-            Some(cache) => self.get_shared(cache.as_ref(), &mut state).await,
-            None => self.refresh(&mut state).await,
+            // Boxed, because these futures are large, and most callers find a fresh token.
+            Some(cache) => Box::pin(self.get_shared(cache.as_ref(), &mut state)).await,
+            None => Box::pin(self.refresh(&mut state)).await,
         };
         self.attempts.fetch_add(1, Ordering::AcqRel);
         match &outcome {

@@ -152,7 +152,7 @@ impl Client {
         give_up: Timestamp,
     ) -> Result<Arc<[Field]>, Error> {
         let query = [("module", module.as_str())];
-        let read = self.read_list(&FIELDS, &query, give_up, wire::field);
+        let read = || self.read_list(&FIELDS, &query, give_up, wire::field);
         self.metadata
             .fields
             .get(module, freshness, give_up, &*self.clock, read)
@@ -173,7 +173,7 @@ impl Client {
         freshness: Freshness,
         give_up: Timestamp,
     ) -> Result<Arc<[Module]>, Error> {
-        let read = self.read_list(&MODULES, &[], give_up, wire::module);
+        let read = || self.read_list(&MODULES, &[], give_up, wire::module);
         self.metadata
             .modules
             .get(&(), freshness, give_up, &*self.clock, read)
@@ -191,7 +191,7 @@ impl Client {
         give_up: Timestamp,
     ) -> Result<Arc<[CustomView]>, Error> {
         let query = [("module", module.as_str())];
-        let read = self.read_list(&CUSTOM_VIEWS, &query, give_up, wire::custom_view);
+        let read = || self.read_list(&CUSTOM_VIEWS, &query, give_up, wire::custom_view);
         self.metadata
             .custom_views
             .get(module, freshness, give_up, &*self.clock, read)
@@ -207,7 +207,7 @@ impl Client {
         freshness: Freshness,
         give_up: Timestamp,
     ) -> Result<Arc<[Territory]>, Error> {
-        let read = self.read_list(&TERRITORIES, &[], give_up, wire::territory);
+        let read = || self.read_list(&TERRITORIES, &[], give_up, wire::territory);
         self.metadata
             .territories
             .get(&(), freshness, give_up, &*self.clock, read)
@@ -224,7 +224,7 @@ impl Client {
         give_up: Timestamp,
     ) -> Result<Arc<[User]>, Error> {
         let query = [("type", "AllUsers")];
-        let read = self.read_list(&USERS, &query, give_up, wire::user);
+        let read = || self.read_list(&USERS, &query, give_up, wire::user);
         self.metadata
             .users
             .get(&(), freshness, give_up, &*self.clock, read)
@@ -250,7 +250,7 @@ impl Client {
             .to_string()
         });
         let query: Vec<(&str, &str)> = filter.iter().map(|text| ("filters", &**text)).collect();
-        let read = self.read_list(&APIS, &query, give_up, wire::api);
+        let read = || self.read_list(&APIS, &query, give_up, wire::api);
         let service = service.map(str::to_owned);
         self.metadata
             .apis
@@ -263,7 +263,7 @@ impl Client {
     /// # Errors
     /// The list cannot be read; see [`Error::lacks_scope`].
     pub async fn org(&self, freshness: Freshness, give_up: Timestamp) -> Result<Arc<Org>, Error> {
-        let read = async {
+        let read = async || {
             let orgs = self.read_list(&ORG, &[], give_up, wire::org).await?;
             Ok(Arc::new(orgs.first().cloned().unwrap_or_default()))
         };

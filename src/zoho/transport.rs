@@ -5,6 +5,7 @@ use std::sync::MutexGuard;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response};
 use jiff::Timestamp;
@@ -315,9 +316,13 @@ impl Client {
     }
 
     /// The output of `work`, unless it takes until `give_up`.
-    async fn in_time<T>(&self, give_up: Timestamp, work: impl Future<Output = T>) -> Option<T> {
+    fn in_time<T>(
+        &self,
+        give_up: Timestamp,
+        work: impl Future<Output = T>,
+    ) -> impl Future<Output = Option<T>> {
         let left = time_left(self.clock.now(), give_up);
-        tokio::time::timeout(left, work).await.ok()
+        tokio::time::timeout(left, work).map(Result::ok)
     }
 
     fn credits(&self) -> MutexGuard<'_, Credits> {

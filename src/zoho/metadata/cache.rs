@@ -59,13 +59,13 @@ impl<T: ?Sized> Default for Entry<T> {
 impl<K: Clone + Eq + Hash, T: ?Sized> Cache<K, T> {
     /// The cached outcome for `key`, or that of `read`. An error is shared with concurrent readers and not cached, except
     /// for a missing scope, which is cached like a list.
-    pub(super) async fn get(
+    pub(super) async fn get<R: Future<Output = Result<Arc<T>, Error>>>(
         &self,
         key: &K,
         freshness: Freshness,
         give_up: Timestamp,
         clock: &dyn Clock,
-        read: impl Future<Output = Result<Arc<T>, Error>>,
+        read: impl FnOnce() -> R,
     ) -> Result<Arc<T>, Error> {
         let entry = self.entry(key, clock.now());
         let started = entry.reads.load(Ordering::Acquire);
@@ -82,7 +82,8 @@ impl<K: Clone + Eq + Hash, T: ?Sized> Cache<K, T> {
         if let Some(last) = last.as_ref().filter(is_sufficient) {
             return last.outcome.clone();
         }
-        let outcome = read.await;
+        // Boxed, because this future is large, and most callers find the outcome cached.
+        let outcome = Box::pin(read()).await;
         let cacheable = match &outcome {
             Ok(_) => true,
             Err(failed) => failed.lacks_scope(),
@@ -151,7 +152,7 @@ mod tests {
             freshness: Freshness,
             outcome: Result<&str, Error>,
         ) -> Result<Arc<str>, Error> {
-            let read = async {
+            let read = async || {
                 self.reads.fetch_add(1, Ordering::Relaxed);
                 // Lets the other readers start.
                 tokio::task::yield_now().await;
@@ -219,7 +220,7 @@ mod tests {
         let world = World::new();
         let give_up = world.clock.now() + Duration::from_secs(60);
         for key in 0..200 {
-            let read = async { Ok(Arc::from("a")) };
+            let read = async || Ok(Arc::from("a"));
             let outcome = world
                 .cache
                 .get(&key, Freshness::Cached, give_up, &world.clock, read)
