@@ -21,7 +21,12 @@ use masshook::metrics::Metrics;
 use masshook::store::Store;
 use masshook::store::memory::MemoryStore;
 use masshook::telemetry;
+use mimalloc::MiMalloc;
 use tokio::runtime::Builder;
+
+// A delivery allocates about a thousand times, which takes a fifth of its processor time with the allocator of the C library.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// How long an invocation waits until its spans are exported.
 const FLUSH_TIME: Duration = Duration::from_secs(1);
