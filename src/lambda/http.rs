@@ -273,12 +273,12 @@ impl ProxyEvent<'_> {
         check_header_count(pairs.len())?;
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
-            let shown: String = name.chars().take(80).collect();
-            let name = HeaderName::try_from(name)
-                .map_err(|_| malformed(&format!("{shown:?} is not a header name")))?;
+            let shown = || name.chars().take(80).collect::<String>();
+            let header = HeaderName::try_from(name)
+                .map_err(|_| malformed(&format!("{:?} is not a header name", shown())))?;
             let value = HeaderValue::try_from(value)
-                .map_err(|_| malformed(&format!("the value of header `{shown}` is invalid")))?;
-            headers.append(name, value);
+                .map_err(|_| malformed(&format!("the value of header `{}` is invalid", shown())))?;
+            headers.append(header, value);
         }
         if let Some(cookies) = self.cookies.as_ref().filter(|cookies| !cookies.is_empty()) {
             let value = HeaderValue::try_from(cookies.join("; "))
