@@ -5,8 +5,10 @@ linker puts next to each other. A function uses a fifth of the program, and the 
     CARGO_PROFILE_RELEASE_STRIP=none cargo build --release --bin bootstrap --example inline --example bare_function
     python3 packaging/function_order.py target/release/examples/inline target/release/bootstrap [ANOTHER BUILD...]
 
-Builds for several targets inline different functions, so the lists of glibc and musl are both wanted. Needs Linux on x86_64, a C compiler and `nm`. The order stays useful while the program changes: names that do not exist are
-ignored, and functions that are not listed follow in the usual order. Renew it now and then, for example with a new Rust.
+Builds for several targets inline different functions, so both glibc and musl are wanted. Run it again with programs that were
+linked with its result, until that stays the same. Needs Linux on x86_64, a C compiler and binutils. The list stays useful while
+the program changes: names that do not exist are ignored, and functions that are not listed follow in the usual order. Renew it
+now and then, for example with a new version of Rust.
 """
 
 import argparse
@@ -30,18 +32,28 @@ def executed(bootstrap, inline):
         functions = {address: name for address, kind, name in map(str.split, re.findall("^[0-9a-f]+ [tTwW] .+$", listed, re.M))}
         if not functions:
             sys.exit(f"{bootstrap} has no symbols: build it with CARGO_PROFILE_RELEASE_STRIP=none")
+        addresses = {name: int(address, 16) for address, name in functions.items()}
         symbols.write_text("".join(f"{address} {name}\n" for address, name in functions.items()))
         run.write_text(f'#!/bin/sh\nexec {tracer} {symbols} {found} {bootstrap} "$@"\n')
         run.chmod(0o755)
         # Fails, because a traced program meets no requirement.
         subprocess.run([inline, str(EVENTS), "1", run], check=False, stdout=subprocess.DEVNULL)
-        return found.read_text().split()
+        names = found.read_text().split()
+    start, end = placed(bootstrap)
+    return [(pattern(name), end > 0 and not start <= addresses[name] < end) for name in names]
+
+
+def placed(bootstrap):
+    """The addresses between which this build has the functions of the list with which it was linked."""
+    sections = subprocess.run(["readelf", "-SW", bootstrap], check=True, capture_output=True, text=True).stdout
+    found = re.search(r" \.text\.executed +PROGBITS +([0-9a-f]+) [0-9a-f]+ ([0-9a-f]+)", sections)
+    return (int(found[1], 16), int(found[1], 16) + int(found[2], 16)) if found else (0, 0)
 
 
 def pattern(name):
-    """The section of a function, without what differs between builds: the hash of a crate, and the number of a module."""
+    """A function without what differs between builds: the hash of a crate, and the number of a module."""
     name = re.sub(r"\.llvm\.\d+$", "", name)
-    return ".text." + re.sub(r"Cs[0-9A-Za-z]+_(?=\d)", "Cs*_", name)
+    return re.sub(r"Cs[0-9A-Za-z]+_(?=\d)", "Cs*_", name)
 
 
 def main():
@@ -49,16 +61,19 @@ def main():
     parser.add_argument("inline", type=Path, help="a build of the example inline, beside that of bare_function")
     parser.add_argument("bootstrap", type=Path, nargs="+", help="an unstripped build of bootstrap")
     arguments = parser.parse_args()
-    inline = arguments.inline.resolve()
-    names = [name for one in arguments.bootstrap for name in executed(one.resolve(), inline)]
-    patterns = list(dict.fromkeys(map(pattern, names)))
-    lines = "".join(f"      {one}\n" for one in patterns)
-    out = PACKAGING / "function-order.ld"
+    inline, out = arguments.inline.resolve(), PACKAGING / "function-order.ld"
+    functions = [one for bootstrap in arguments.bootstrap for one in executed(bootstrap.resolve(), inline)]
+    names = list(dict.fromkeys(name for name, _ in functions))
+    # A function that the compiler considers unlikely has a section of another name. Only a linked program shows that.
+    former = out.read_text().split() if out.exists() else []
+    unlikely = {name for name, is_elsewhere in functions if is_elsewhere or f".text.unlikely.{name}" in former}
+    sections = [f".text.{name}" for name in names] + [f".text.unlikely.{name}" for name in names if name in unlikely]
+    lines = "".join(f"      {section}\n" for section in sections)
     out.write_text(
         "/* Written by packaging/function_order.py. */\n"
         f"SECTIONS\n{{\n  .text.executed :\n  {{\n    *(\n{lines}    )\n  }}\n}}\nINSERT BEFORE .text;\n"
     )
-    print(f"{out}: {len(patterns)} functions")
+    print(f"{out}: {len(names)} functions, {len(unlikely)} of them unlikely")
 
 
 if __name__ == "__main__":
