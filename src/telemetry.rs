@@ -3,6 +3,8 @@
 //! A log that cannot be written never fails or delays its caller: writers count lost lines instead of reporting errors, and a
 //! server's lines are written by a thread of their own.
 
+#[cfg(test)]
+mod captured;
 mod fields;
 mod json_lines;
 mod lines;

@@ -28,30 +28,14 @@ impl<'writer> FormatFields<'writer> for SingleLineFields {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::sync::{Arc, Mutex};
-
     use super::*;
+    use crate::telemetry::captured::CapturedLines;
     use crate::telemetry::lines::TextLines;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().expect("no panic").extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
 
     /// Whatever a message, a field or a span contains, an event is one line without an escape sequence.
     #[test]
     fn hostile_text_stays_on_its_line() {
-        let lines = Lines::default();
+        let lines = CapturedLines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_ansi(false)
@@ -68,8 +52,7 @@ mod tests {
             let (text, shown) = (format!("text {hostile}"), format!("shown {hostile}"));
             tracing::error!(text, %shown, debug = ?hostile, "message {hostile}");
         });
-        let bytes = lines.0.lock().expect("no panic").clone();
-        let text = String::from_utf8(bytes).expect("UTF-8");
+        let text = lines.text();
         assert!(
             text.contains("message a\\n2026-01-01T00:00:00Z  INFO forged"),
             "{text}"

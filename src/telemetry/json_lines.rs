@@ -191,30 +191,14 @@ impl Serialize for Shown<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::{Arc, Mutex};
-
     use serde_json::json;
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().expect("no panic").extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::telemetry::captured::CapturedLines;
 
     /// The lines of what `log` logs, each without its time.
     fn lines_of(log: impl FnOnce()) -> Vec<Value> {
-        let lines = Lines::default();
+        let lines = CapturedLines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt()
             .fmt_fields(JsonMembers)
@@ -222,8 +206,6 @@ mod tests {
             .with_writer(move || writer.clone())
             .finish();
         tracing::subscriber::with_default(subscriber, log);
-        let bytes = lines.0.lock().expect("no panic").clone();
-        let text = String::from_utf8(bytes).expect("UTF-8");
         let parse = |line: &str| {
             let mut line: Value = serde_json::from_str(line).expect("JSON");
             let time = line["timestamp"].take();
@@ -232,7 +214,7 @@ mod tests {
             line.as_object_mut().expect("an object").remove("timestamp");
             line
         };
-        text.lines().map(parse).collect()
+        lines.text().lines().map(parse).collect()
     }
 
     #[test]
