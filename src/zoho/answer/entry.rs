@@ -1,10 +1,10 @@
 //! The entries of an answer: `{code, details, message, status}`, in any of Zoho's three envelopes.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -228,22 +228,18 @@ struct UsualEntry<'a> {
 }
 
 /// The details of a success that are used. Zoho also sends who created and changed the record, and when.
-#[derive(Deserialize, Serialize)]
-struct SuccessDetails {
-    #[serde(default)]
-    id: Value,
-    #[serde(default)]
-    job_id: Value,
-}
+const SUCCESS_DETAILS: [&str; 2] = ["id", "job_id"];
 
 /// Reads the details of an entry, as far as they are used.
 fn read_details(details: &RawValue, success: bool) -> Value {
-    let used = success
-        .then(|| serde_json::from_str(details.get()).ok())
-        .flatten()
-        .and_then(|used: SuccessDetails| serde_json::to_value(used).ok());
-    used.or_else(|| serde_json::from_str(details.get()).ok())
-        .unwrap_or_default()
+    let read = |text: &RawValue| serde_json::from_str(text.get()).unwrap_or_default();
+    match serde_json::from_str::<BTreeMap<&str, &RawValue>>(details.get()) {
+        Ok(parts) if success => SUCCESS_DETAILS
+            .iter()
+            .filter_map(|key| Some(((*key).to_owned(), read(parts.get(key)?))))
+            .collect(),
+        Ok(_) | Err(_) => read(details),
+    }
 }
 
 /// Reads the entries of a usual answer, which may be about 500 records, without a tree of the whole document.

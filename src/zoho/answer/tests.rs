@@ -203,6 +203,18 @@ fn refusal_of_whole_call_fails_no_record() {
 }
 
 #[test]
+fn list_of_details_names_no_record() {
+    let answer = |details: &str| {
+        let entry =
+            format!(r#"{{"code":"SUCCESS","details":{details},"message":"","status":"success"}}"#);
+        let body = format!(r#"{{"data":[{entry}]}}"#);
+        format!("{:?}", mass_update(&raw(200, &body), &ids(&[11, 12])))
+    };
+    assert_eq!(answer(r#"["11"]"#), answer("{}"));
+    assert_ne!(answer(r#"{"id":"11"}"#), answer("{}"));
+}
+
+#[test]
 fn unmentioned_record_counts_as_failed() {
     let body = r#"{"data":[{"code":"SUCCESS","details":{"id":"12"},"message":"record updated","status":"success"}]}"#;
     let Ok(UpdateAnswer::Settled(failures)) = mass_update(&raw(200, body), &ids(&[11, 12, 13]))
