@@ -23,7 +23,8 @@ EVENTS = 300
 
 
 def executed(bootstrap, inline):
-    """The names of the functions that the program executes in the benchmark, in the order of their first execution."""
+    """The functions that the program executes in the benchmark, in the order of their first execution: pairs of a name, and
+    whether the function lies outside the list with which the program was linked."""
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         tracer, symbols, found, run = (folder / name for name in ("tracer", "symbols", "found", "run"))
