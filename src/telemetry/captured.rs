@@ -3,8 +3,6 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use crate::sync;
-
 /// A writer that keeps what is written.
 #[derive(Clone, Default)]
 pub(super) struct CapturedLines(Arc<Mutex<Vec<u8>>>);
@@ -12,13 +10,13 @@ pub(super) struct CapturedLines(Arc<Mutex<Vec<u8>>>);
 impl CapturedLines {
     /// What has been written.
     pub(super) fn text(&self) -> String {
-        String::from_utf8(sync::lock(&self.0).clone()).expect("UTF-8")
+        String::from_utf8(self.0.lock().expect("lock").clone()).expect("UTF-8")
     }
 }
 
 impl io::Write for CapturedLines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        sync::lock(&self.0).extend_from_slice(bytes);
+        self.0.lock().expect("lock").extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
