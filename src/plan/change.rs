@@ -57,8 +57,8 @@ impl Change {
         Value::Object(body)
     }
 
-    /// A text that is the same for equal changes. The order of fields and of tags does not matter.
-    pub fn key(&self) -> String {
+    /// A value that is the same for equal changes. The order of fields and of tags does not matter.
+    pub fn key(&self) -> Value {
         let sorted = |tags: &[TagName]| {
             let mut tags = tags.to_vec();
             tags.sort();
@@ -71,6 +71,6 @@ impl Change {
             Self::Owner(owner) => json!(["owner", owner.id.to_string(), owner.notify]),
         };
         key.sort_all_objects();
-        key.to_string()
+        key
     }
 }
