@@ -91,6 +91,8 @@ impl Function {
         let span = tracing::info_span!(
             "invocation",
             kind,
+            // The name that AWS gives it in its own lines.
+            requestId = context.request_id,
             delivery.id = Empty,
             xray.trace_id = context.xray_trace_id.as_deref().and_then(xray_trace_id)
         );

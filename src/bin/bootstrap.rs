@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_runtime::{LambdaEvent, Runtime, service_fn};
 use masshook::app::{App, Dependencies};
 use masshook::aws::dynamodb::DynamoStore;
 use masshook::aws::secrets::SecretsManager;
@@ -54,7 +54,8 @@ async fn run() -> Result<(), lambda_runtime::Error> {
             answer
         }
     };
-    lambda_runtime::run(service_fn(invoke)).await
+    // Without the runtime's own span: that of the function has the id of the request.
+    Runtime::new(service_fn(invoke)).run().await
 }
 
 /// Creates the function from the config and the environment. What most deliveries need is set up here and not by the first
