@@ -229,7 +229,7 @@ impl CallbackSender {
         let target = receiver.unwrap_or(&notification.url);
         let asked = Instant::now();
         if let (Some(permissions), None) = (&self.permissions, receiver)
-            && let Err(refused) = permissions.obtain(&self.http, target, now, time).await
+            && let Err(refused) = Box::pin(permissions.obtain(&self.http, target, now, time)).await
         {
             return refused;
         }

@@ -83,7 +83,8 @@ impl App {
                 if let Some(outcome) = outcome {
                     self.metrics.count_delivery(&route, trigger, outcome);
                     if let Some(trace) = trace {
-                        let recorded = trace.accepted(outcome, Some(response.status())).await;
+                        let recorded = trace.accepted(outcome, Some(response.status()));
+                        let recorded = Box::pin(recorded).await;
                         if let HookResponse::Delivery { id, .. } = &mut response {
                             *id = Some(recorded);
                         }
@@ -95,7 +96,7 @@ impl App {
                 self.count_refusal(&route, trigger, &rejection);
                 if let Some(trace) = trace {
                     let status = rejection.status().as_u16();
-                    let id = trace.refused(&rejection, Some(status)).await;
+                    let id = Box::pin(trace.refused(&rejection, Some(status))).await;
                     // The line about the refusal is logged in this span.
                     Span::current().record("delivery.id", id);
                 }
@@ -132,7 +133,7 @@ impl App {
                 return Ok((HookResponse::Handshake(handshake), None));
             }
             Verified::Subscription(subscription) => {
-                let confirmation = self.verifier.confirm(&subscription).await?;
+                let confirmation = Box::pin(self.verifier.confirm(&subscription)).await?;
                 return Ok((HookResponse::Handshake(confirmation), None));
             }
             Verified::Delivery(delivery) => *delivery,
@@ -151,7 +152,8 @@ impl App {
                 if let Some(trace) = trace {
                     trace.mapped(&new);
                 }
-                let (accepted, outcome) = self.intake.accept(new, deadline).await?;
+                let accepting = Box::pin(self.intake.accept(new, deadline));
+                let (accepted, outcome) = accepting.await?;
                 let response = HookResponse::Delivery {
                     accepted,
                     reply: delivery.into_reply(),
@@ -160,7 +162,8 @@ impl App {
                 Ok((response, Some(outcome)))
             }
             Err(rejection) => {
-                let stored = self.intake.store_dead_letter(&delivery, &rejection).await?;
+                let storing = self.intake.store_dead_letter(&delivery, &rejection);
+                let stored = Box::pin(storing).await?;
                 // With a trace, its entry has the same id and is recorded with the refusal. A field is recorded once.
                 if let (Some(id), None) = (&stored, &trace) {
                     Span::current().record("delivery.id", id);

@@ -402,7 +402,8 @@ impl Engine {
         let left = Duration::try_from(turn.end.duration_since(now)).unwrap_or_default();
         fail_point("callback.before");
         let time = left.min(ATTEMPT_TIME);
-        let sending = self.callbacks.send(notification, now, time);
+        // Boxed, because the futures around it are moved several times.
+        let sending = Box::pin(self.callbacks.send(notification, now, time));
         let reply = sending.instrument(subject.span()).await;
         fail_point("callback.answered");
         reply

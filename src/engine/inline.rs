@@ -102,7 +102,7 @@ impl Engine {
             }
         }
         for leased in leased.iter_mut().filter(|leased| leased.is_driven()) {
-            self.report_unfinished(leased, turn).await;
+            Box::pin(self.report_unfinished(leased, turn)).await;
         }
     }
 }

@@ -19,7 +19,16 @@ const CONCURRENT_EFFECTS: usize = 64;
 const UNRECORDED_RESULTS: usize = 16;
 
 /// Connections and paths for which every call of this round is denied.
-pub(super) type DeniedEndpoints = Mutex<HashSet<(String, String)>>;
+type DeniedEndpoints = Mutex<HashSet<(String, String)>>;
+
+/// What the effects of one round share.
+#[derive(Clone, Copy)]
+pub(super) struct Round<'a> {
+    pub(super) denied_endpoints: &'a DeniedEndpoints,
+    pub(super) turn: TurnDeadlines,
+    /// Takes results that are recorded before their effect ends.
+    pub(super) results: &'a mpsc::Sender<EffectResult>,
+}
 
 impl Engine {
     /// Performs everything that can be done now, and records each result as it arrives.
@@ -42,11 +51,13 @@ impl Engine {
         let denied_endpoints = &denied_endpoints;
         let (results, mut received) = mpsc::channel(UNRECORDED_RESULTS);
         let performing = async move {
+            let round = Round {
+                denied_endpoints,
+                turn,
+                results: &results,
+            };
             let mut running = futures_util::stream::iter(effects)
-                .map(|(effect, span)| {
-                    self.perform_effect(effect, denied_endpoints, turn, &results)
-                        .instrument(span)
-                })
+                .map(|(effect, span)| self.perform_effect(effect, round).instrument(span))
                 .buffer_unordered(CONCURRENT_EFFECTS);
             while let Some(result) = running.next().await {
                 if let Some(result) = result {
@@ -76,13 +87,8 @@ impl Engine {
         }
     }
 
-    async fn perform_effect(
-        &self,
-        effect: Effect,
-        denied_endpoints: &DeniedEndpoints,
-        turn: TurnDeadlines,
-        results: &mpsc::Sender<EffectResult>,
-    ) -> Option<EffectResult> {
+    async fn perform_effect(&self, effect: Effect, round: Round<'_>) -> Option<EffectResult> {
+        let turn = round.turn;
         match effect {
             Effect::Prepare {
                 connection,
@@ -92,7 +98,8 @@ impl Engine {
                 let client = self.connections.get(&connection)?;
                 fail_point("prepare.before");
                 let start = self.clock.elapsed();
-                let mut prepared = prepare::prepare(client, inputs, claimed, turn.give_up).await;
+                let preparing = prepare::prepare(client, inputs, claimed, turn.give_up);
+                let mut prepared = Box::pin(preparing).await;
                 let took = self.clock.elapsed().saturating_sub(start);
                 for output in &mut prepared {
                     output.prepared.took = took;
@@ -106,25 +113,26 @@ impl Engine {
                 parts,
                 claims,
             } => {
-                let sending = self.send(batch, holders, denied_endpoints, turn, results);
-                let Some(sent) = sending.await else {
+                let Some(sent) = self.send(batch, holders, round).await else {
                     self.drop_claims(claims).await;
                     return None;
                 };
-                self.send_apart(sent, parts, claims, denied_endpoints, turn, results)
-                    .await
+                self.settle_or_send_apart(sent, parts, claims, round).await
             }
-            Effect::Claim(calls) => Some(EffectResult::Claimed(self.claim_records(calls).await)),
+            Effect::Claim(calls) => {
+                let claiming = Box::pin(self.claim_records(calls));
+                Some(EffectResult::Claimed(claiming.await))
+            }
             Effect::Resolve(unresolved) => {
                 let call = unresolved.call;
-                let resolution = self.resolve(unresolved, turn).await?;
+                let resolution = Box::pin(self.resolve(unresolved, turn)).await?;
                 Some(EffectResult::Resolved(call, resolution))
             }
             Effect::Poll(poll) => {
                 let client = self.connections.get(&poll.connection)?;
-                let sent = client
-                    .job_status(&poll.module, poll.kind, &poll.zoho_job_id, turn.give_up)
-                    .await;
+                let status =
+                    client.job_status(&poll.module, poll.kind, &poll.zoho_job_id, turn.give_up);
+                let sent = Box::pin(status).await;
                 fail_point("poll.answered");
                 Some(EffectResult::Polled(poll, sent))
             }

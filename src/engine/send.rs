@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 
+use super::Engine;
 use super::batch::{Batch, CallRef};
 use super::effect::EffectResult;
 use super::order::CallClaims;
-use super::perform::DeniedEndpoints;
-use super::{Engine, TurnDeadlines};
+use super::perform::Round;
 use crate::codes::Cause;
 use crate::failpoint::fail_point;
 use crate::outcome::Refusal;
@@ -33,13 +33,11 @@ impl Engine {
         &self,
         batch: Batch,
         holders: Vec<LockHolder>,
-        denied_endpoints: &DeniedEndpoints,
-        turn: TurnDeadlines,
-        results: &mpsc::Sender<EffectResult>,
+        round: Round<'_>,
     ) -> Option<EffectResult> {
         self.connections.get(&batch.connection)?;
-        let is_denied = sync::lock(denied_endpoints).contains(&endpoint(&batch));
-        if is_denied || self.clock.now() >= turn.give_up {
+        let is_denied = sync::lock(round.denied_endpoints).contains(&endpoint(&batch));
+        if is_denied || self.clock.now() >= round.turn.give_up {
             return None;
         }
         let lock = match self.lock_view_of(&batch, holders).await {
@@ -47,14 +45,11 @@ impl Engine {
             Err(refusal) => return Some(EffectResult::Sent(batch, postponed(refusal))),
         };
         // After the announcement a crash leaves open whether Zoho has performed the calls.
-        if batch.repeat == Repeat::Never && !announce(&batch.calls, results).await {
+        if batch.repeat == Repeat::Never && !announce(&batch.calls, round.results).await {
             self.unlock_view(lock.as_ref()).await;
             return Some(EffectResult::NotSent(batch.calls));
         }
-        let Some(sent) = self
-            .send_unless_denied(&batch, denied_endpoints, turn)
-            .await
-        else {
+        let Some(sent) = self.send_unless_denied(&batch, round).await else {
             self.unlock_view(lock.as_ref()).await;
             return not_sent(batch);
         };
@@ -69,17 +64,16 @@ impl Engine {
     async fn send_unless_denied(
         &self,
         batch: &Batch,
-        denied_endpoints: &DeniedEndpoints,
-        turn: TurnDeadlines,
+        round: Round<'_>,
     ) -> Option<CallResult<UpdateAnswer>> {
         let client = self.connections.get(&batch.connection)?;
         let endpoint = endpoint(batch);
-        let is_open = || !sync::lock(denied_endpoints).contains(&endpoint);
+        let is_open = || !sync::lock(round.denied_endpoints).contains(&endpoint);
         if !is_open() {
             return None;
         }
         let window = SendWindow {
-            give_up: turn.give_up,
+            give_up: round.turn.give_up,
             is_open: &is_open,
         };
         let call = UpdateCall {
@@ -89,27 +83,26 @@ impl Engine {
             ids: batch.ids(),
             rows: batch.record_count(),
         };
-        let sent = client.update(call, batch.repeat, window).await;
+        // Boxed, because the futures around it are moved several times.
+        let sent = Box::pin(client.update(call, batch.repeat, window)).await;
         // Another call was denied while this one waited for its turn.
         if sent.requests.is_empty() && !is_open() {
             return None;
         }
         if let Err(zoho::Error::Denied(_)) = sent.outcome {
-            sync::lock(denied_endpoints).insert(endpoint);
+            sync::lock(round.denied_endpoints).insert(endpoint);
         }
         Some(sent)
     }
 
-    /// Sends the parts of a batch apart, once, if Zoho has refused the batch as a whole, for example as too large or
-    /// malformed: then the fault of one job fails only that job. Returns the result that is still to be recorded.
-    pub(super) async fn send_apart(
+    /// Settles the claims of a sent batch. If Zoho has refused it as a whole, for example as too large or malformed, its parts
+    /// are sent apart, once: then the fault of one job fails only that job. Returns the result that is still to be recorded.
+    pub(super) async fn settle_or_send_apart(
         &self,
         sent: EffectResult,
         parts: Vec<Batch>,
-        mut claims: CallClaims,
-        denied_endpoints: &DeniedEndpoints,
-        turn: TurnDeadlines,
-        results: &mpsc::Sender<EffectResult>,
+        claims: CallClaims,
+        round: Round<'_>,
     ) -> Option<EffectResult> {
         let EffectResult::Sent(batch, CallResult { requests, outcome }) = sent else {
             self.drop_claims(claims).await;
@@ -124,9 +117,22 @@ impl Engine {
             }
         };
         // The receiver lives as long as this sender.
-        let _ = results
-            .send(EffectResult::Parted(batch.calls.clone(), requests))
-            .await;
+        let parted = EffectResult::Parted(batch.calls.clone(), requests);
+        let _ = round.results.send(parted).await;
+        // Boxed, because the future of every batch would be as large.
+        Box::pin(self.send_apart(&batch, refusal, parts, claims, round)).await;
+        None
+    }
+
+    /// Sends the parts of a batch apart that Zoho has refused as a whole.
+    async fn send_apart(
+        &self,
+        batch: &Batch,
+        refusal: Refusal,
+        parts: Vec<Batch>,
+        mut claims: CallClaims,
+        round: Round<'_>,
+    ) {
         tracing::warn!(
             connection = batch.connection,
             zoho.code = refusal.code,
@@ -135,7 +141,7 @@ impl Engine {
             refusal.message
         );
         let send = |(part, claims): (Batch, CallClaims)| async move {
-            let sent = self.send_unless_denied(&part, denied_endpoints, turn).await;
+            let sent = self.send_unless_denied(&part, round).await;
             match sent {
                 Some(sent) => {
                     self.settle_claims(claims, &part, &sent).await;
@@ -176,10 +182,9 @@ impl Engine {
         while let Some(sent) = sending.next().await {
             if let Some(sent) = sent {
                 // The receiver lives as long as this sender.
-                let _ = results.send(sent).await;
+                let _ = round.results.send(sent).await;
             }
         }
-        None
     }
 
     /// Locks the custom view of a batch; `None` if it has none.
