@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Writes `packaging/function-order.ld`: the functions that `bootstrap` executes from its start through some events, which the
-linker puts next to each other. A function uses a fifth of the program, and the kernel maps 64 KiB around each page in use.
+"""Writes `packaging/function-order.ld`: the functions that `bootstrap` executes from its start through some events. The linker
+puts them next to each other: first those of an event, in the order of their execution, then those of the start. They are a
+fifth of the program. The kernel maps 64 KiB around each page in use, and the processor reads code ahead.
 
     CARGO_PROFILE_RELEASE_STRIP=none cargo build --release --bin bootstrap --example inline --example bare_function
     python3 packaging/function_order.py target/release/examples/inline target/release/bootstrap [ANOTHER BUILD...]
@@ -19,12 +20,13 @@ import tempfile
 from pathlib import Path
 
 PACKAGING = Path(__file__).resolve().parent
-EVENTS = 300
+# The tracer needs two seconds to see that events execute nothing further.
+EVENTS = 20_000
 
 
 def executed(bootstrap, inline):
-    """The functions that the program executes in the benchmark, in the order of their first execution: pairs of a name, and
-    whether the function lies outside the list with which the program was linked."""
+    """The functions that the program executes for an event, and those from its start on, both in the order of their execution:
+    pairs of a name, and whether the function lies outside the list with which the program was linked."""
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         tracer, symbols, found, run = (folder / name for name in ("tracer", "symbols", "found", "run"))
@@ -39,9 +41,9 @@ def executed(bootstrap, inline):
         run.chmod(0o755)
         # Fails, because a traced program meets no requirement.
         subprocess.run([inline, str(EVENTS), "1", run], check=False, stdout=subprocess.DEVNULL)
-        names = found.read_text().split()
-    start, end = placed(bootstrap)
-    return [(pattern(name), end > 0 and not start <= addresses[name] < end) for name in names]
+        start, event = (names.split() for names in found.read_text().split("\n\n"))
+    first, end = placed(bootstrap)
+    return [[(pattern(name), end > 0 and not first <= addresses[name] < end) for name in names] for names in (event, start)]
 
 
 def placed(bootstrap):
@@ -63,16 +65,18 @@ def main():
     parser.add_argument("bootstrap", type=Path, nargs="+", help="an unstripped build of bootstrap")
     arguments = parser.parse_args()
     inline, out = arguments.inline.resolve(), PACKAGING / "function-order.ld"
-    functions = [one for bootstrap in arguments.bootstrap for one in executed(bootstrap.resolve(), inline)]
+    events, starts = zip(*(executed(bootstrap.resolve(), inline) for bootstrap in arguments.bootstrap))
+    functions = [one for names in events + starts for one in names]
     names = list(dict.fromkeys(name for name, _ in functions))
     # A function that the compiler considers unlikely has a section of another name. Only a linked program shows that.
     former = out.read_text().split() if out.exists() else []
-    unlikely = {name for name, is_elsewhere in functions if is_elsewhere or f".text.unlikely.{name}" in former}
+    unlikely = {name for name, is_elsewhere in functions if is_elsewhere or f"*(.text.unlikely.{name})" in former}
     sections = [f".text.{name}" for name in names] + [f".text.unlikely.{name}" for name in names if name in unlikely]
-    lines = "".join(f"      {section}\n" for section in sections)
+    # One statement each: the sections of one statement would be in the order of the object file.
+    lines = "".join(f"    *({section})\n" for section in sections)
     out.write_text(
         "/* Written by packaging/function_order.py. */\n"
-        f"SECTIONS\n{{\n  .text.executed :\n  {{\n    *(\n{lines}    )\n  }}\n}}\nINSERT BEFORE .text;\n"
+        f"SECTIONS\n{{\n  .text.executed :\n  {{\n{lines}  }}\n}}\nINSERT BEFORE .text;\n"
     )
     print(f"{out}: {len(names)} functions, {len(unlikely)} of them unlikely")
 
