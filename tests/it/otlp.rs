@@ -161,6 +161,7 @@ async fn function_exports_spans_before_its_answer() {
         };
         assert_eq!(of_kind("invocation http"), count, "{found:?}");
         let invocation = named(&found, "invocation http");
+        assert!(invocation.attribute("requestId").is_string());
         let request = named(&found, "POST /jobs");
         assert_eq!(request.text("parentSpanId"), invocation.text("spanId"));
     }
