@@ -53,14 +53,21 @@ pub fn init_lambda() -> SpanExport {
         .fmt_fields(JsonMembers)
         .event_format(JsonLines)
         .with_writer(|| DirectWriter::json(std::io::stdout()));
-    init(layer.with_filter(filter("masshook=info,warn")))
+    init(layer, filter("masshook=info,warn"))
 }
 
-/// Initializes the lines and the export of spans.
-fn init(lines: impl Layer<Registry> + Send + Sync) -> SpanExport {
+/// Initializes the lines, which pass the filter, and the export of spans.
+fn init(lines: impl Layer<Registry> + Send + Sync, filter: EnvFilter) -> SpanExport {
     let export = SpanExport::from_environment();
-    let spans = export.as_ref().ok().and_then(SpanExport::layer);
-    Registry::default().with(lines).with(spans).init();
+    match export.as_ref().ok().and_then(SpanExport::layer) {
+        // What is exported does not depend on the lines' filter.
+        Some(spans) => {
+            let lines = lines.with_filter(filter);
+            Registry::default().with(lines).with(spans).init();
+        }
+        // A filter of one layer costs more than one of all.
+        None => Registry::default().with(lines).with(filter).init(),
+    }
     export.unwrap_or_else(|why| {
         tracing::error!("spans are not exported: {why}");
         SpanExport::default()
@@ -101,14 +108,14 @@ pub fn init_server(default: &str, format: LogFormat) -> ServerLog {
                 .event_format(TextLines)
                 .fmt_fields(SingleLineFields)
                 .with_writer(move || lines.clone());
-            init(layer.with_filter(filter))
+            init(layer, filter)
         }
         LogFormat::Json => {
             let layer = layer
                 .fmt_fields(JsonMembers)
                 .event_format(JsonLines)
                 .with_writer(move || JsonWriter(lines.clone()));
-            init(layer.with_filter(filter))
+            init(layer, filter)
         }
     };
     // The default hook writes to stderr itself, and waits for its reader.
