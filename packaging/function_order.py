@@ -41,7 +41,9 @@ def executed(bootstrap, inline):
         run.chmod(0o755)
         # Fails, because a traced program meets no requirement.
         subprocess.run([inline, str(EVENTS), "1", run], check=False, stdout=subprocess.DEVNULL)
-        start, event = (names.split() for names in found.read_text().split("\n\n"))
+        start, _, event = (names.split() for names in found.read_text().partition("\n\n"))
+        if not event:
+            sys.exit(f"{bootstrap}: the benchmark ended before its events executed nothing further")
     first, end = placed(bootstrap)
     return [[(pattern(name), end > 0 and not first <= addresses[name] < end) for name in names] for names in (event, start)]
 
