@@ -233,12 +233,15 @@ const SUCCESS_DETAILS: [&str; 2] = ["id", "job_id"];
 /// Reads the details of an entry, as far as they are used.
 fn read_details(details: &RawValue, success: bool) -> Value {
     let read = |text: &RawValue| serde_json::from_str(text.get()).unwrap_or_default();
+    if !success {
+        return read(details);
+    }
     match serde_json::from_str::<BTreeMap<&str, &RawValue>>(details.get()) {
-        Ok(parts) if success => SUCCESS_DETAILS
+        Ok(parts) => SUCCESS_DETAILS
             .iter()
             .filter_map(|key| Some(((*key).to_owned(), read(parts.get(key)?))))
             .collect(),
-        Ok(_) | Err(_) => read(details),
+        Err(_) => read(details),
     }
 }
 
