@@ -83,8 +83,8 @@ impl App {
                 if let Some(outcome) = outcome {
                     self.metrics.count_delivery(&route, trigger, outcome);
                     if let Some(trace) = trace {
-                        let recorded = trace.accepted(outcome, Some(response.status()));
-                        let recorded = Box::pin(recorded).await;
+                        let recording = trace.accepted(outcome, Some(response.status()));
+                        let recorded = Box::pin(recording).await;
                         if let HookResponse::Delivery { id, .. } = &mut response {
                             *id = Some(recorded);
                         }
@@ -162,8 +162,7 @@ impl App {
                 Ok((response, Some(outcome)))
             }
             Err(rejection) => {
-                let storing = self.intake.store_dead_letter(&delivery, &rejection);
-                let stored = Box::pin(storing).await?;
+                let stored = self.intake.store_dead_letter(&delivery, &rejection).await?;
                 // With a trace, its entry has the same id and is recorded with the refusal. A field is recorded once.
                 if let (Some(id), None) = (&stored, &trace) {
                     Span::current().record("delivery.id", id);

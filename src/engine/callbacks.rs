@@ -413,9 +413,6 @@ impl Engine {
     /// continues only when its delivery is sent again.
     pub(super) async fn report_unfinished(&self, leased: &mut LeasedJob, turn: TurnDeadlines) {
         let status = leased.job.status();
-        if status.is_final() {
-            return;
-        }
         tracing::warn!(job.id = %leased.job.id, delivery.id = leased.job.delivery(), status = status.as_str(), "job not finished in time");
         if let Some(notification) = leased.job.interim_notification() {
             let subject = CallbackSubject::of(&leased.job);

@@ -101,7 +101,9 @@ impl Engine {
                 }
             }
         }
-        for leased in leased.iter_mut().filter(|leased| leased.is_driven()) {
+        let is_unfinished =
+            |leased: &&mut LeasedJob| leased.is_driven() && !leased.job.status().is_final();
+        for leased in leased.iter_mut().filter(is_unfinished) {
             Box::pin(self.report_unfinished(leased, turn)).await;
         }
     }
