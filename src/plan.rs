@@ -19,7 +19,7 @@ use crate::update::{
     ApiVersion, FieldName, ModuleName, Records, Resolved, StepKind, Territory, ViewId,
 };
 use build::{RecordCount, all_calls};
-pub use call::{AnswerForm, Call, CallKind, Target, body_text, row, rows_body, upsert_body};
+pub use call::{AnswerForm, Call, CallKind, Target, json_text, row, rows_body, upsert_body};
 pub use change::Change;
 pub use comparison::{MethodComparison, MethodReason};
 pub use credits::{CreditCost, CreditPrices, RECORDS_PER_CREDIT};

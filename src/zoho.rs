@@ -33,7 +33,7 @@ use crate::clock::Clock;
 use crate::http::{BodyLimit, Http};
 use crate::metrics::{ConnectionGauges, ConnectionMetrics, RequestKind, SUCCESS};
 use crate::outcome::SentRequest;
-use crate::plan::{AnswerForm, CallKind, body_text};
+use crate::plan::{AnswerForm, CallKind, json_text};
 use crate::secrets::Secrets;
 use crate::sync;
 use crate::update::{ApiVersion, ModuleName, RecordId};
@@ -276,7 +276,7 @@ impl Client {
             },
             method,
             endpoint: &endpoint,
-            body: Bytes::from(body_text(body)),
+            body: Bytes::from(json_text(body)),
             repeat,
             give_up: window.give_up,
         };

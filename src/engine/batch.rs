@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::job::{CallState, Job};
 use crate::outcome::{Failure, NewRecordOutcome};
-use crate::plan::{AnswerForm, Call, CallKind, Change, body_text, rows_body, upsert_body};
+use crate::plan::{AnswerForm, Call, CallKind, Change, json_text, rows_body, upsert_body};
 use crate::update::{FieldName, ModuleName, RecordId, Records, Resolved};
 use crate::zoho::Repeat;
 pub(super) use rows::RemainingRecords;
@@ -276,7 +276,7 @@ impl Packer {
                     calls: Vec::new(),
                     bytes: 0,
                 };
-                batch.bytes = body_text(&batch.body()).len();
+                batch.bytes = json_text(&batch.body()).len();
                 self.batches.push(batch);
                 open.len() - 1
             }
@@ -368,5 +368,5 @@ fn key(connection: &str, request: Resolved<'_>, call: &Call, change: &Change) ->
             serde_json::json!([connection, module, kind, change.key()])
         }
     };
-    body_text(&key)
+    json_text(&key)
 }

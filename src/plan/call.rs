@@ -357,12 +357,12 @@ pub fn upsert_body(field: &FieldName, rows: Vec<Value>) -> Value {
     json!({"data": rows, "duplicate_check_fields": [field.as_str()]})
 }
 
-/// The text of a body. `Display` would write it in pieces of a few bytes.
+/// The JSON text of a value. `Display` would write it in pieces of a few bytes.
 ///
 /// # Panics
 /// Never, because all keys of a value are strings.
-pub fn body_text(body: &Value) -> String {
-    serde_json::to_string(body).expect("all keys are strings")
+pub fn json_text(value: &Value) -> String {
+    serde_json::to_string(value).expect("all keys are strings")
 }
 
 /// Whether `value` can be the value of a multi-select picklist.
