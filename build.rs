@@ -1,4 +1,5 @@
-//! Has the linker put the functions that `bootstrap` executes next to each other, which saves a third of a function's memory.
+//! Has the linker put the functions that `bootstrap` executes next to each other, in the order of their execution, which saves
+//! a third of a function's memory and some of its time.
 #![allow(
     clippy::disallowed_methods,
     reason = "cargo describes the build in the environment"
