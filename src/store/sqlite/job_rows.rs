@@ -129,7 +129,37 @@ fn insert(session: &Session, new: &NewRow) -> rusqlite::Result<bool> {
         ":state": row.state,
         ":delivery": row.source.as_ref().map(|source| &source.delivery),
     })?;
+    if added == 1 && new.due.is_some() {
+        session.remember_row(&job.id, session.connection.last_insert_rowid());
+    }
     Ok(added == 1)
+}
+
+/// Runs a statement on the row of a job until it finds what it wants: where the row was, then where it is.
+fn at_row<T>(
+    session: &Session,
+    id: &JobId,
+    mut statement: impl FnMut(i64) -> rusqlite::Result<Option<T>>,
+) -> rusqlite::Result<Option<T>> {
+    let remembered = session.take_row(id);
+    if let Some(row) = remembered
+        && let Some(found) = statement(row)?
+    {
+        session.remember_row(id, row);
+        return Ok(Some(found));
+    }
+    let select = "SELECT rowid FROM jobs WHERE id = ?1";
+    let mut select = session.connection.prepare_cached(select)?;
+    let row: Option<i64> = select
+        .query_row([id.as_str()], |row| row.get(0))
+        .optional()?;
+    match row {
+        Some(row) if remembered != Some(row) => {
+            session.remember_row(id, row);
+            statement(row)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// The largest request in the row of its job, in bytes.
@@ -185,21 +215,23 @@ pub(super) fn claim(
 ) -> rusqlite::Result<ClaimedRow> {
     let (claiming, horizon) = (&session.connection, ms(session.horizon()));
     // If the driver crashes, the job is due when the lease ends.
-    let taken = claiming
-        .prepare_cached(&format!(
-            "UPDATE jobs SET version = version + 1, leased_until = ?1, due = ?1, ended = NULL
-             WHERE id = ?2 AND leased_until <= ?3 AND parked IS NULL AND (ended IS NULL OR ended > ?4)
-             RETURNING version, state, {REQUEST}"
-        ))?
-        .query_row(params![ms(until), id.as_str(), ms(now), horizon], |row| {
+    let mut claim = claiming.prepare_cached(&format!(
+        "UPDATE jobs SET version = version + 1, leased_until = ?1, due = ?1, ended = NULL
+         WHERE rowid = ?2 AND +id = ?3 AND leased_until <= ?4 AND parked IS NULL AND (ended IS NULL OR ended > ?5)
+         RETURNING version, state, {REQUEST}"
+    ))?;
+    let taken = at_row(session, id, |row| {
+        let row = params![ms(until), row, id.as_str(), ms(now), horizon];
+        let claimed = claim.query_row(row, |row| {
             let request: Option<String> = row.get(2)?;
             Ok(ClaimedRow::Acquired {
                 version: row.get::<_, i64>(0)?.cast_unsigned(),
                 state: row.get(1)?,
                 request: request.unwrap_or_default(),
             })
-        })
-        .optional()?;
+        });
+        claimed.optional()
+    })?;
     if let Some(taken) = taken {
         return Ok(taken);
     }
@@ -233,7 +265,7 @@ const SAME_TIMES: &str = "leased_until = :leased_until AND due IS :due AND ended
 fn write_statements() -> &'static [String; 3] {
     static STATEMENTS: OnceLock<[String; 3]> = OnceLock::new();
     STATEMENTS.get_or_init(|| {
-        let row = "WHERE id = :id AND version = :version";
+        let row = "WHERE rowid = :row AND +id = :id AND version = :version";
         [
             format!("UPDATE jobs SET {SET_STATE}, {SET_STATUS} {row} AND {SAME_TIMES}"),
             format!("UPDATE jobs SET {SET_STATE}, {SET_TIMES} {row} AND {SAME_STATUS}"),
@@ -249,32 +281,38 @@ pub(super) fn write(session: &Session, row: &JobRow, write: &RowUpdate) -> rusql
     let [keep_times, keep_status, all] = write_statements();
     let is_leased = write.leased_until > Timestamp::UNIX_EPOCH;
     let likely = if is_leased { keep_times } else { keep_status };
-    let (digest, mut written) = (job.encode_digest(), 0);
-    for statement in [likely, all] {
-        if written == 1 {
-            break;
+    let digest = job.encode_digest();
+    let at = |place: i64| {
+        for statement in [likely, all] {
+            let written = writing.prepare_cached(statement)?.execute(named_params! {
+                ":leased_until": ms(write.leased_until),
+                ":due": write.due.map(ms),
+                ":ended": expires_at.map(ms),
+                ":module": job.module,
+                ":status": name(&job.status),
+                ":callback": job.callback.as_ref().map(name),
+                ":finished_at": job.finished_at.map(ms),
+                ":code": job.code,
+                ":digest": digest,
+                ":state": row.state,
+                ":row": place,
+                ":id": job.id.as_str(),
+                ":version": write.version.cast_signed(),
+            })?;
+            if written == 1 {
+                return Ok(Some(()));
+            }
         }
-        written = writing.prepare_cached(statement)?.execute(named_params! {
-            ":leased_until": ms(write.leased_until),
-            ":due": write.due.map(ms),
-            ":ended": expires_at.map(ms),
-            ":module": job.module,
-            ":status": name(&job.status),
-            ":callback": job.callback.as_ref().map(name),
-            ":finished_at": job.finished_at.map(ms),
-            ":code": job.code,
-            ":digest": digest,
-            ":state": row.state,
-            ":id": job.id.as_str(),
-            ":version": write.version.cast_signed(),
-        })?;
+        Ok(None)
+    };
+    let is_written = at_row(session, &job.id, at)?.is_some();
+    if is_written && write.due.is_none() {
+        session.take_row(&job.id);
     }
-    if written == 1
-        && let Some(request) = &write.request
-    {
+    if is_written && let Some(request) = &write.request {
         replace_request(writing, &job.id, request)?;
     }
-    if written == 1
+    if is_written
         && write.due.is_none()
         && let Some(source) = &row.source
     {
@@ -283,7 +321,7 @@ pub(super) fn write(session: &Session, row: &JobRow, write: &RowUpdate) -> rusql
             None => deliveries::release(writing, source, expires_at)?,
         }
     }
-    Ok(written == 1)
+    Ok(is_written)
 }
 
 /// The jobs that are due and not leased.

@@ -75,6 +75,31 @@ async fn job_and_lease_survive_restart() {
     assert_eq!(store.due(until, 10).await.expect("an answer"), [job.id]);
 }
 
+#[tokio::test]
+async fn job_is_found_where_another_process_put_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("jobs.db");
+    let (moved, other) = (job("moved", start()), job("other", start()));
+    let until = start() + Duration::from_secs(60);
+    let store = SqliteStore::in_file(path.clone());
+    store.add(&moved, None).await.expect("added");
+
+    // The row of the other job is now where that of the first was.
+    let second = SqliteStore::in_file(path);
+    second.delete_job(&moved.id).await.expect("deleted");
+    second.add(&other, None).await.expect("added");
+    second.add(&moved, None).await.expect("added");
+
+    let claim = store.claim(&moved.id, start(), until).await;
+    let Ok(Claim::Acquired(claimed, lease)) = claim else {
+        panic!("{claim:?}");
+    };
+    assert_eq!(claimed.id, moved.id);
+    store.release(&moved, lease, None).await.expect("written");
+    let due = store.due(until, 10).await.expect("an answer");
+    assert_eq!(due, [other.id]);
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn file_is_private_to_owner() {
