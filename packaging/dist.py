@@ -20,20 +20,15 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import venv
 import zipfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGING = ROOT / "packaging"
+from binaries import PACKAGING, PROGRAMS, ROOT, build, run, runner
+
 SHELLS = {"bash": "masshook.bash", "zsh": "_masshook", "fish": "masshook.fish"}
 DEBIAN_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
 LAMBDA_ARCH = {"x86_64": "x86_64", "aarch64": "arm64"}
 ELF_MACHINE = {"x86_64": 62, "aarch64": 183}
-
-
-def run(*command, **options):
-    return subprocess.run([str(part) for part in command], check=True, cwd=ROOT, **options)
 
 
 def manifest(key):
@@ -56,34 +51,6 @@ def commit_time():
 # Binaries
 
 
-def target_folder():
-    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
-
-
-def zig_environment():
-    """The environment with cargo-zigbuild and zig, which are installed once."""
-    requirements = PACKAGING / "requirements.txt"
-    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
-    folder = target_folder() / "dist-tools" / digest
-    if not (folder / "complete").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        venv.create(folder, with_pip=True)
-        python = folder / "bin" / "python"
-        run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", requirements)
-        (folder / "complete").touch()
-    return {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
-
-
-def build(arch):
-    """Builds static binaries; returns their folder."""
-    target = f"{arch}-unknown-linux-musl"
-    installed = run("rustup", "target", "list", "--installed", capture_output=True, text=True).stdout.split()
-    if target not in installed:
-        run("rustup", "target", "add", target)
-    run("cargo", "zigbuild", "--release", "--locked", "--bins", "--target", target, env=zig_environment())
-    return target_folder() / target / "release"
-
-
 def check_binary(path, arch, must_be_static):
     """Refuses a binary of another architecture, or one that needs libraries of the machine."""
     head = path.read_bytes()[:64]
@@ -95,14 +62,6 @@ def check_binary(path, arch, must_be_static):
     headers = subprocess.run(["readelf", "--program-headers", path], check=True, capture_output=True, text=True).stdout
     if must_be_static and "INTERP" in headers:
         sys.exit(f"{path} is not static")
-
-
-def runner(arch):
-    """The command before a binary of this architecture; `None` if this machine cannot run one."""
-    if arch == os.uname().machine:
-        return []
-    emulator = shutil.which(f"qemu-{arch}-static")
-    return [emulator] if emulator else None
 
 
 def texts(binaries, arch, folder):
@@ -175,7 +134,7 @@ def licences():
 
 def archive_of_programs(out, arch, binaries, made, time):
     name = f"masshook-{version()}-{arch}-unknown-linux-musl"
-    entries = [(program, binaries / program) for program in ("masshook", "bootstrap")] + licences()
+    entries = [(program, binaries / program) for program in PROGRAMS] + licences()
     entries += [(page, ROOT / page) for page in ("README.md", "CHANGELOG.md")]
     entries += [(f"{path.parent.name}/{path.name}", path) for path in made.glob("*/*")]
     tar(out / f"{name}.tar.gz", name, entries, time)
@@ -310,7 +269,7 @@ def main():
     out.mkdir(parents=True)
     for arch in arguments.arch or list(ELF_MACHINE):
         binaries = arguments.binaries.resolve() if arguments.binaries else build(arch)
-        for program in ("masshook", "bootstrap"):
+        for program in PROGRAMS:
             check_binary(binaries / program, arch, must_be_static=arguments.binaries is None)
         with tempfile.TemporaryDirectory() as folder:
             made = Path(folder)
