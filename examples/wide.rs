@@ -1,13 +1,16 @@
 //! Measures one delivery of 50,000 records into `masshook serve`, with a Zoho that takes 200 ms for each call.
 //!
 //! ```text
-//! cargo run --release --example wide
+//! cargo run --release --example wide [PROGRAM]
 //! ```
+//!
+//! `PROGRAM` is the `masshook` to measure, instead of this build.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 #[path = "support/bench.rs"]
 mod bench;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -30,7 +33,11 @@ async fn main() -> ExitCode {
         // The last few records of a module cannot be updated.
         zoho.records = [("Leads".to_owned(), RECORDS + 10)].into();
     });
-    let mut world = harness.served().prepare().await;
+    let mut served = harness.served();
+    if let Some(program) = std::env::args_os().nth(1) {
+        served = served.program(Path::new(&program));
+    }
+    let mut world = served.prepare().await;
     world.start(&[]).await;
     let idle = bench::report::memory_mib(world.pid(), "VmHWM");
     let ids: Vec<String> = (0..RECORDS).map(|place| world.id("Leads", place)).collect();
