@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -25,7 +26,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGING = ROOT / "packaging"
 ARCHITECTURES = ["x86_64", "aarch64"]
-PROGRAMS = ["masshook", "bootstrap"]
 
 # What each program does while it counts: an example, and its arguments before the program.
 EVENTS, SECONDS, CONNECTIONS, ANY_RATE, NO_OLD_JOBS = 5_000, 10, 64, 0, 0
@@ -33,6 +33,7 @@ WORK = {
     "bootstrap": ["inline", EVENTS, 1],
     "masshook": ["accept", SECONDS, CONNECTIONS, ANY_RATE, NO_OLD_JOBS],
 }
+PROGRAMS = list(WORK)
 
 # The time within which a program writes its counts when it ends, in seconds.
 END_TIME = 60
@@ -47,11 +48,11 @@ def target_folder():
 
 
 def runner(arch):
-    """The command before a program of this architecture; `None` if this machine cannot run one."""
+    """The command before a program of this architecture."""
     if arch == os.uname().machine:
         return []
     emulator = shutil.which(f"qemu-{arch}-static")
-    return [emulator] if emulator else None
+    return [emulator] if emulator else sys.exit(f"this machine cannot run a program for {arch}; install qemu-user-static")
 
 
 def build(arch):
@@ -102,20 +103,18 @@ def zig_environment():
 def work(arch, programs):
     """Has the counting programs work."""
     prefix = runner(arch)
-    if prefix is None:
-        sys.exit(f"this machine cannot run a program for {arch}; install qemu-user-static")
     examples = [f"--example={name}" for name in ("inline", "bare_function", "accept")]
     run("cargo", "build", "--locked", *examples)
     for name, (example, *arguments) in WORK.items():
         with tempfile.TemporaryDirectory() as folder:
             started, wrapper = Path(folder) / "started", Path(folder) / name
             # A benchmark kills what it started, and a killed program writes no counts: so that is a shell.
-            command = " ".join([*prefix, str(programs / name)])
-            wrapper.write_text(f'#!/bin/sh\n{command} "$@" & echo $! >>{started}\nwait $!\n')
+            program = shlex.join([*prefix, str(programs / name)])
+            wrapper.write_text(f'#!/bin/sh\n{program} "$@" & echo $! >>{started}\nwait $!\n')
             wrapper.chmod(0o755)
             # It fails, because a counting program meets no requirement.
-            command = [target_folder() / "debug/examples" / example, *arguments, wrapper]
-            subprocess.run([str(part) for part in command], check=False, stdout=subprocess.DEVNULL)
+            benchmark = [target_folder() / "debug/examples" / example, *arguments, wrapper]
+            subprocess.run([str(part) for part in benchmark], check=False, stdout=subprocess.DEVNULL)
             end_all(started, name)
 
 

@@ -23,7 +23,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from binaries import PACKAGING, PROGRAMS, ROOT, build, run, runner
+from binaries import ARCHITECTURES, PACKAGING, PROGRAMS, ROOT, build, run, runner
 
 SHELLS = {"bash": "masshook.bash", "zsh": "_masshook", "fish": "masshook.fish"}
 DEBIAN_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -66,10 +66,7 @@ def check_binary(path, arch, must_be_static):
 
 def texts(binaries, arch, folder):
     """Writes the shell completions and man pages into `folder`. They are the same for every architecture."""
-    prefix = runner(arch)
-    if prefix is None:
-        sys.exit(f"this machine cannot run a program for {arch}; install qemu-user-static")
-    program = [*prefix, binaries / "masshook"]
+    program = [*runner(arch), binaries / "masshook"]
     completions, man = folder / "completions", folder / "man"
     completions.mkdir(parents=True)
     man.mkdir()
@@ -258,7 +255,7 @@ def checksums(out):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--arch", action="append", choices=ELF_MACHINE, help="architecture; default: both")
+    parser.add_argument("--arch", action="append", choices=ARCHITECTURES, help="architecture; default: both")
     parser.add_argument("--binaries", type=Path, help="folder with binaries, instead of a build; they need not be static")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder for the packages; default: dist")
     arguments = parser.parse_args()
@@ -267,7 +264,7 @@ def main():
     out, time = arguments.out.resolve(), commit_time()
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    for arch in arguments.arch or list(ELF_MACHINE):
+    for arch in arguments.arch or ARCHITECTURES:
         binaries = arguments.binaries.resolve() if arguments.binaries else build(arch)
         for program in PROGRAMS:
             check_binary(binaries / program, arch, must_be_static=arguments.binaries is None)

@@ -141,11 +141,10 @@ fn at_row<T>(
     id: &JobId,
     mut statement: impl FnMut(i64) -> rusqlite::Result<Option<T>>,
 ) -> rusqlite::Result<Option<T>> {
-    let remembered = session.take_row(id);
+    let remembered = session.remembered_row(id);
     if let Some(row) = remembered
         && let Some(found) = statement(row)?
     {
-        session.remember_row(id, row);
         return Ok(Some(found));
     }
     let select = "SELECT rowid FROM jobs WHERE id = ?1";
@@ -307,7 +306,7 @@ pub(super) fn write(session: &Session, row: &JobRow, write: &RowUpdate) -> rusql
     };
     let is_written = at_row(session, &job.id, at)?.is_some();
     if is_written && write.due.is_none() {
-        session.take_row(&job.id);
+        session.forget_row(&job.id);
     }
     if is_written && let Some(request) = &write.request {
         replace_request(writing, &job.id, request)?;

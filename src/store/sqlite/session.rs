@@ -144,9 +144,14 @@ impl Session {
         rows.insert(id.clone(), row);
     }
 
-    /// Where the row of a job was, which is forgotten.
-    pub(super) fn take_row(&self, id: &JobId) -> Option<i64> {
-        self.rows.borrow_mut().remove(id)
+    /// Where the row of a job was.
+    pub(super) fn remembered_row(&self, id: &JobId) -> Option<i64> {
+        self.rows.borrow().get(id).copied()
+    }
+
+    /// Forgets the row of a job that has finished.
+    pub(super) fn forget_row(&self, id: &JobId) {
+        self.rows.borrow_mut().remove(id);
     }
 
     /// Rows that expired before this moment count as deleted.
