@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use tokio::time::Instant;
 use url::Url;
 
 use crate::http::target::{Policy, is_this_machine};
-use crate::http::{Http, SendError};
+use crate::http::{Http, HttpRequest, SendError};
 use crate::job::{CallbackAttempt, Notification};
 use crate::retry::{http_date, retry_after};
 use crate::secrets::{SecretRef, Secrets};
@@ -234,17 +234,17 @@ impl CallbackSender {
             return refused;
         }
         let time = time.saturating_sub(asked.elapsed());
-        let content_type = notification.format.content_type();
-        let mut request = Request::post(target.as_str()).header(CONTENT_TYPE, content_type);
+        let body = notification.body.clone();
+        let mut request = HttpRequest::new(Method::POST, target.clone(), body);
+        request.headers = headers;
+        let content_type = HeaderValue::from_static(notification.format.content_type());
+        request.headers.insert(CONTENT_TYPE, content_type);
         if receiver.is_some() {
-            request = request.header(INTENDED_URL, notification.url.as_str());
+            match HeaderValue::try_from(notification.url.as_str()) {
+                Ok(intended) => request.headers.insert(INTENDED_URL, intended),
+                Err(error) => return CallbackResult::Undeliverable(error.to_string()),
+            };
         }
-        let request = request.body(notification.body.clone());
-        let mut request = match request {
-            Ok(request) => request,
-            Err(error) => return CallbackResult::Undeliverable(error.to_string()),
-        };
-        request.headers_mut().extend(headers);
         let answer = self.http.send_for_head(request, time).await;
         // The time of the question for permission is part of the attempt.
         let timed_out = asked.elapsed() >= BRIEF_TIME;

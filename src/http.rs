@@ -16,13 +16,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::ACCEPT_ENCODING;
+use http::{HeaderMap, HeaderValue, Method};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect;
 use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::http::content_encoding::DecodeError;
-pub(crate) use crate::http::content_encoding::accept_gzip;
 pub use crate::http::direct::DirectHttp;
 use crate::http::target::{CONTAINER_HOST, Policy, UrlDenied};
 pub use crate::http::tls::read_root_certificates;
@@ -83,6 +84,48 @@ impl HttpSettings {
             allow_private: allow_loopback && host == CONTAINER_HOST,
             runtime_api: self.runtime_api,
         }
+    }
+}
+
+/// A request. Its URL is parsed by the caller: the parsed URL is checked and called, because a second parser could read another
+/// host from the same text.
+pub struct HttpRequest {
+    /// The method.
+    pub method: Method,
+    /// The URL.
+    pub url: Url,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl HttpRequest {
+    /// A request without headers.
+    pub fn new(method: Method, url: Url, body: Bytes) -> Self {
+        Self {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            body,
+        }
+    }
+
+    /// A GET request.
+    pub fn get(url: Url) -> Self {
+        Self::new(Method::GET, url, Bytes::new())
+    }
+
+    /// Asks for a gzip response.
+    #[must_use]
+    pub(crate) fn accept_gzip(mut self) -> Self {
+        let gzip = HeaderValue::from_static("gzip");
+        self.headers.insert(ACCEPT_ENCODING, gzip);
+        self
+    }
+
+    fn is_encoding_requested(&self) -> bool {
+        self.headers.contains_key(ACCEPT_ENCODING)
     }
 }
 
@@ -197,16 +240,16 @@ impl Http {
     }
 
     /// Sends one request and reads the response body up to `limit`. A redirect is returned, not followed. The response to
-    /// a request of [`accept_gzip`] is decoded, and `limit` applies to the decoded body as well.
+    /// a request that asks for gzip is decoded, and `limit` applies to the decoded body as well.
     ///
     /// # Errors
     /// [`SendError`] if there is no complete response. A response with an error status is not an error.
     pub async fn send(
         &self,
-        request: http::Request<Bytes>,
+        request: HttpRequest,
         limit: BodyLimit,
     ) -> Result<http::Response<Bytes>, SendError> {
-        let is_encoding_requested = content_encoding::is_requested(&request);
+        let is_encoding_requested = request.is_encoding_requested();
         let time = self.0.settings.request_timeout;
         let (host, mut incoming) = self.execute(request, time).await?;
         let (body, truncated) = read_body(&host, &mut incoming, limit, time).await?;
@@ -232,7 +275,7 @@ impl Http {
     /// [`SendError`] if there is no head.
     pub async fn send_for_head(
         &self,
-        request: http::Request<Bytes>,
+        request: HttpRequest,
         time: Duration,
     ) -> Result<http::Response<()>, SendError> {
         let (_, mut incoming) = self.execute(request, time).await?;
@@ -256,7 +299,7 @@ impl Http {
     /// Sends one request. Returns the host and the response, whose body is to be read within `time` of the start.
     async fn execute(
         &self,
-        request: http::Request<Bytes>,
+        request: HttpRequest,
         time: Duration,
     ) -> Result<(String, reqwest::Response), SendError> {
         let settings = &self.0.settings;
@@ -264,8 +307,12 @@ impl Http {
             host: host.to_owned(),
             denied,
         };
-        let url = Url::parse(&request.uri().to_string());
-        let url = url.map_err(|_| refused("the URL", UrlDenied::NotAUrl))?;
+        let HttpRequest {
+            method,
+            url,
+            headers,
+            body,
+        } = request;
         let host = url.host_str().unwrap_or_default().to_owned();
         let form = settings.policy(&host).check_form(&url);
         form.map_err(|denied| refused(&host, denied))?;
@@ -275,10 +322,8 @@ impl Http {
             cause: cause.to_string(),
         };
         let client = self.client().map_err(|cause| no_client(&cause))?;
-        // The checked URL itself is called; a second parser could read another host from the same text.
-        let mut outgoing = reqwest::Request::new(request.method().clone(), url);
-        let (parts, body) = request.into_parts();
-        *outgoing.headers_mut() = parts.headers;
+        let mut outgoing = reqwest::Request::new(method, url);
+        *outgoing.headers_mut() = headers;
         *outgoing.body_mut() = Some(body.into());
         *outgoing.timeout_mut() = Some(time);
         match client.execute(outgoing).await {
@@ -331,9 +376,13 @@ fn classify(host: &str, error: reqwest::Error, limit: Duration) -> SendError {
         let denied = denied.clone();
         return SendError::Refused { host, denied };
     }
+    if error.is_builder() {
+        let denied = UrlDenied::NotForHttp;
+        return SendError::Refused { host, denied };
+    }
     let cause = innermost(&error);
     // A timeout during connecting is checked first, because nothing was sent.
-    if error.is_connect() || error.is_builder() {
+    if error.is_connect() {
         return SendError::Connect { host, cause };
     }
     if error.is_timeout() {

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{DATE, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
 use super::{BRIEF_TIME, CallbackResult};
-use crate::http::{Http, SendError};
+use crate::http::{Http, HttpRequest, SendError};
 use crate::retry::{http_date, retry_after};
 use crate::sync::lock;
 
@@ -89,12 +89,10 @@ impl Permissions {
         now: Timestamp,
         time: Duration,
     ) -> Result<(), CallbackResult> {
-        let request = Request::builder()
-            .method(Method::OPTIONS)
-            .uri(url.as_str())
-            .header(REQUEST_ORIGIN, &self.origin)
-            .body(Bytes::new());
-        let request = request.map_err(|error| CallbackResult::Undeliverable(error.to_string()))?;
+        let origin = HeaderValue::try_from(&self.origin);
+        let origin = origin.map_err(|error| CallbackResult::Undeliverable(error.to_string()))?;
+        let mut request = HttpRequest::new(Method::OPTIONS, url.clone(), Bytes::new());
+        request.headers.insert(REQUEST_ORIGIN, origin);
         // Half of the time is left to the callback.
         let time = time / 2;
         let start = Instant::now();

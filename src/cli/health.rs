@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Args;
-use http::{Method, Request, StatusCode, Uri};
+use http::StatusCode;
 use serde_json::json;
 use url::Url;
 
 use super::terminal::{ExitStatus, OutputFormat};
 use super::text::without_login;
-use crate::http::{BodyLimit, Http, HttpSettings};
+use crate::http::{BodyLimit, Http, HttpRequest, HttpSettings};
 
 /// Maximum bytes of the answer to read.
 const MAX_ANSWER_BYTES: usize = 4 << 10;
@@ -37,12 +36,12 @@ pub(super) async fn run(args: HealthArgs) -> ExitStatus {
     } = args;
     let base = url.as_str().trim_end_matches('/');
     // The URL that `serve` prints and that probes ask is one too.
-    let uri = match base.ends_with("/health") {
+    let asked = match base.ends_with("/health") {
         true => base.to_owned(),
         false => format!("{base}/health"),
     };
-    let uri: Uri = match uri.parse() {
-        Ok(uri) => uri,
+    let asked = match Url::parse(&asked) {
+        Ok(asked) => asked,
         Err(error) => {
             let shown = without_login(&url);
             return output.usage_error(&format!("--url {shown} is not a URL: {error}"));
@@ -50,9 +49,6 @@ pub(super) async fn run(args: HealthArgs) -> ExitStatus {
     };
     let shown = format!("{}/health", without_login(&url).trim_end_matches('/'));
     let host = url.host_str().unwrap_or_default().to_owned();
-    let mut request = Request::new(Bytes::new());
-    *request.method_mut() = Method::GET;
-    *request.uri_mut() = uri;
     let limit = Duration::from_secs(timeout);
     let http = Http::new(HttpSettings {
         allow_loopback: true,
@@ -61,6 +57,7 @@ pub(super) async fn run(args: HealthArgs) -> ExitStatus {
         request_timeout: limit,
         ..HttpSettings::default()
     });
+    let request = HttpRequest::get(asked);
     let answer = http.send(request, BodyLimit::Truncate(MAX_ANSWER_BYTES));
     let (is_healthy, status, text) = match answer.await {
         Ok(answer) => {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Response, Uri};
 use serde_json::{Map, Value, json};
+use url::Url;
 
 use super::config_file::report_config_error;
 use super::dev::folder::RunningDev;
@@ -13,7 +14,7 @@ use super::sample_delivery::SampleDelivery;
 use super::sender::SenderArgs;
 use super::terminal::{ExitStatus, OutputFormat, print_error, print_json, print_line};
 use crate::config::VerifyConfig;
-use crate::http::{BodyLimit, Http, HttpSettings};
+use crate::http::{BodyLimit, Http, HttpRequest, HttpSettings};
 
 /// Maximum bytes of the response to show.
 const MAX_RESPONSE_BYTES: usize = 64 << 10;
@@ -100,16 +101,12 @@ pub(super) async fn run(mut args: SendArgs) -> ExitStatus {
     send(&sample, request, output).await
 }
 
-async fn send(
-    sample: &SampleDelivery,
-    request: Request<Bytes>,
-    output: OutputFormat,
-) -> ExitStatus {
+async fn send(sample: &SampleDelivery, request: HttpRequest, output: OutputFormat) -> ExitStatus {
     let sent = MaskedRequest::new(sample, &request);
     if !output.json {
         print_line(&sent.to_text());
     }
-    let host = request.uri().host().unwrap_or_default().to_owned();
+    let host = request.url.host_str().unwrap_or_default().to_owned();
     let is_local = ["127.0.0.1", "localhost", "[::1]"].contains(&host.as_str());
     let http = Http::new(HttpSettings {
         allow_loopback: true,
@@ -148,7 +145,7 @@ async fn send(
     }
 }
 
-fn build_request(sample: &SampleDelivery, to: &Uri) -> Result<Request<Bytes>, String> {
+fn build_request(sample: &SampleDelivery, to: &Uri) -> Result<HttpRequest, String> {
     let delivery = &sample.delivery;
     let base = to.to_string();
     let mut url = base.trim_end_matches('/').to_owned();
@@ -156,13 +153,14 @@ fn build_request(sample: &SampleDelivery, to: &Uri) -> Result<Request<Bytes>, St
         url = format!("{url}/hooks/{}", sample.route);
     }
     let url = webhook_verify::verify::request_url(&url, &delivery.path, &delivery.query);
-    let mut request = Request::builder()
-        .method(&delivery.method)
-        .uri(url)
-        .body(Bytes::from(delivery.body.clone()))
-        .map_err(|error| format!("cannot send a request to {to}: {error}"))?;
-    *request.headers_mut() = delivery.headers.clone();
-    Ok(request)
+    let url =
+        Url::parse(&url).map_err(|error| format!("cannot send a request to {to}: {error}"))?;
+    let body = Bytes::from(delivery.body.clone());
+    let request = HttpRequest::new(delivery.method.clone(), url, body);
+    Ok(HttpRequest {
+        headers: delivery.headers.clone(),
+        ..request
+    })
 }
 
 /// The sent request with its secrets masked.
@@ -174,14 +172,14 @@ struct MaskedRequest {
 }
 
 impl MaskedRequest {
-    fn new(sample: &SampleDelivery, request: &Request<Bytes>) -> Self {
-        let headers = header_texts(request.headers()).into_iter();
+    fn new(sample: &SampleDelivery, request: &HttpRequest) -> Self {
+        let headers = header_texts(&request.headers).into_iter();
         let headers = headers.map(|(name, value)| (name, sample.masked(&value).into()));
         Self {
-            method: request.method().to_string(),
-            url: sample.masked(&request.uri().to_string()),
+            method: request.method.to_string(),
+            url: sample.masked(request.url.as_str()),
             headers: headers.collect(),
-            body: sample.masked(&String::from_utf8_lossy(request.body())),
+            body: sample.masked(&String::from_utf8_lossy(&request.body)),
         }
     }
 

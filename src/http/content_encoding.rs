@@ -4,20 +4,10 @@ use std::io::Read;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderMap, Response};
 
 use super::{BodyLimit, Truncated};
-
-/// A request builder that asks for a gzip response.
-pub(crate) fn accept_gzip(request: http::request::Builder) -> http::request::Builder {
-    request.header(ACCEPT_ENCODING, HeaderValue::from_static("gzip"))
-}
-
-/// Whether a request asks for an encoded response.
-pub(super) fn is_requested<T>(request: &Request<T>) -> bool {
-    request.headers().contains_key(ACCEPT_ENCODING)
-}
 
 /// Why a body cannot be decoded.
 #[derive(Debug, PartialEq, Eq)]

@@ -35,6 +35,9 @@ pub enum UrlDenied {
     /// The text is not a URL, or the URL has no host.
     #[error("it is not an absolute URL with a host")]
     NotAUrl,
+    /// HTTP does not allow the URL.
+    #[error("it is too long, or has a character that HTTP does not allow")]
+    NotForHttp,
     /// The scheme is not https.
     #[error("it must be https")]
     NotHttps,

@@ -36,10 +36,13 @@ fn local() -> Http {
     })
 }
 
-fn get(url: &str) -> http::Request<Bytes> {
-    http::Request::get(url)
-        .body(Bytes::new())
-        .expect("a request")
+fn get(url: &str) -> HttpRequest {
+    HttpRequest::get(url.parse().expect("a URL"))
+}
+
+fn get_directly(url: &str) -> http::Request<Bytes> {
+    let request = http::Request::get(url).body(Bytes::new());
+    request.expect("a request")
 }
 
 fn ok(body: &str) -> String {
@@ -50,10 +53,11 @@ fn ok(body: &str) -> String {
 #[tokio::test]
 async fn request_is_sent_unchanged() {
     let (port, requests) = server(ok("hello"), Duration::ZERO);
-    let request = http::Request::post(format!("http://127.0.0.1:{port}/a%20b?c=d"))
-        .header("x-test", "1")
-        .body(Bytes::from_static(b"body"))
-        .expect("a request");
+    let url = format!("http://127.0.0.1:{port}/a%20b?c=d");
+    let url = url.parse().expect("a URL");
+    let mut request = HttpRequest::new(Method::POST, url, Bytes::from_static(b"body"));
+    let value = HeaderValue::from_static("1");
+    request.headers.insert("x-test", value);
     let answer = local()
         .send(request, BodyLimit::Refuse(5))
         .await
@@ -87,10 +91,7 @@ async fn gzip_is_decoded_only_if_requested() {
     );
     let (port, requests) = server([head.into_bytes(), body.clone()].concat(), Duration::ZERO);
     let url = format!("http://127.0.0.1:{port}/");
-    let gzip = || {
-        let request = accept_gzip(http::Request::get(&url));
-        request.body(Bytes::new()).expect("a request")
-    };
+    let gzip = || get(&url).accept_gzip();
     let decoded = local().send(gzip(), BodyLimit::Refuse(5000)).await;
     assert_eq!(decoded.expect("an answer").body().len(), 5000);
     let too_large = local().send(gzip(), BodyLimit::Refuse(4999)).await;
@@ -163,6 +164,15 @@ async fn slow_response_times_out() {
 }
 
 #[tokio::test]
+async fn too_long_url_is_refused_for_good() {
+    let url = format!("https://example.com/{}", "long".repeat(20_000));
+    let error = local().send(get(&url), BodyLimit::Refuse(9)).await;
+    let error = error.expect_err("refused");
+    insta::assert_snapshot!(error, @"example.com was not called: it is too long, or has a character that HTTP does not allow");
+    assert!(matches!(error, SendError::Refused { .. }), "{error:?}");
+}
+
+#[tokio::test]
 async fn this_machine_is_refused_unless_allowed() {
     let (port, requests) = server(ok(""), Duration::ZERO);
     let client = |trusted: &[&str]| {
@@ -178,7 +188,6 @@ async fn this_machine_is_refused_unless_allowed() {
         format!("https://[::1]:{port}/"),
         "https://10.0.0.1/".to_owned(),
         "https://user:pw@example.com/".to_owned(),
-        "/relative".to_owned(),
     ] {
         let error = client(&[])
             .send(get(&url), BodyLimit::Refuse(9))
@@ -344,11 +353,15 @@ async fn direct_client_has_no_address_policy() {
     let url = format!("http://127.0.0.1:{port}/path");
     let client = DirectHttp::default();
     let time = Duration::from_secs(20);
-    let answer = client.send(get(&url), BodyLimit::Refuse(5), time).await;
+    let answer = client
+        .send(get_directly(&url), BodyLimit::Refuse(5), time)
+        .await;
     assert_eq!(&answer.expect("an answer").body()[..], b"hello");
     let received = requests.recv().expect("a request");
     assert!(received.starts_with("GET /path HTTP/1.1\r\n"), "{received}");
-    let too_large = client.send(get(&url), BodyLimit::Refuse(4), time).await;
+    let too_large = client
+        .send(get_directly(&url), BodyLimit::Refuse(4), time)
+        .await;
     assert!(matches!(too_large, Err(SendError::TooLarge { .. })));
 }
 
@@ -359,7 +372,7 @@ async fn direct_client_distinguishes_failures() {
     let (port, _requests) = server(ok("hello"), Duration::from_secs(60));
     let slow = format!("http://127.0.0.1:{port}/");
     let time = Duration::from_millis(100);
-    let answer = client.send(get(&slow), limit, time).await;
+    let answer = client.send(get_directly(&slow), limit, time).await;
     assert!(
         matches!(answer, Err(SendError::Timeout { .. })),
         "{answer:?}"
@@ -369,7 +382,7 @@ async fn direct_client_distinguishes_failures() {
     drop(closed);
     let closed = format!("http://127.0.0.1:{port}/");
     let answer = client
-        .send(get(&closed), limit, Duration::from_secs(20))
+        .send(get_directly(&closed), limit, Duration::from_secs(20))
         .await;
     assert!(answer.is_err_and(|error| error.nothing_was_sent()));
 }

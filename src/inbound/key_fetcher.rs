@@ -6,7 +6,7 @@ use http::StatusCode;
 use url::Url;
 use webhook_verify::verify::{FetchError, KeyFetcher, sns_url};
 
-use crate::http::{BodyLimit, Http};
+use crate::http::{BodyLimit, Http, HttpRequest};
 
 /// Maximum bytes of a certificate or a key set.
 pub(super) const MAX_KEY_BYTES: usize = 64 << 10;
@@ -34,10 +34,7 @@ impl HttpKeyFetcher {
             target.set_path(url.path());
             target.set_query(url.query());
         }
-        let request = http::Request::get(target.as_str())
-            .body(Bytes::new())
-            .map_err(|error| error.to_string())?;
-        let response = self.http.send(request, limit).await;
+        let response = self.http.send(HttpRequest::get(target), limit).await;
         response.map_err(|error| error.to_string())
     }
 }

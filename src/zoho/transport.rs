@@ -7,10 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderValue, Method, Response};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use tracing::{Instrument, Span};
+use url::Url;
 
 use super::answer::RawAnswer;
 use super::attempt::{Attempt, NEXT_TURN, Next, Repeat, next};
@@ -22,7 +23,7 @@ use super::{CallResult, Client, Error, MAX_ANSWER, time_left};
 use crate::clock::after;
 use crate::codes::Cause;
 use crate::failpoint::fail_point;
-use crate::http::accept_gzip;
+use crate::http::HttpRequest;
 use crate::metrics::{RequestKind, SUCCESS};
 use crate::outcome::{Refusal, SentRequest};
 use crate::sync;
@@ -278,16 +279,16 @@ impl Client {
         let mut authorization = HeaderValue::try_from(authorization)
             .map_err(|_| Error::Reauthenticate(Refusal::of(Cause::TokenInvalid)))?;
         authorization.set_sensitive(true);
-        let mut http_request = accept_gzip(Request::builder())
-            .method(request.method.clone())
-            .uri(token.api.join(&self.api_version().path(request.endpoint)))
-            .header(AUTHORIZATION, authorization);
-        if !request.body.is_empty() {
-            http_request = http_request.header(CONTENT_TYPE, "application/json");
-        }
-        let http_request = http_request
-            .body(request.body.clone())
+        let path = self.api_version().path(request.endpoint);
+        let url = Url::parse(&token.api.join(&path))
             .map_err(|error| Error::Denied(Refusal::with(Cause::BadUrl, error.to_string())))?;
+        let http_request = HttpRequest::new(request.method.clone(), url, request.body.clone());
+        let mut http_request = http_request.accept_gzip();
+        http_request.headers.insert(AUTHORIZATION, authorization);
+        if !request.body.is_empty() {
+            let json = HeaderValue::from_static("application/json");
+            http_request.headers.insert(CONTENT_TYPE, json);
+        }
         let sending = self.http.send(http_request, MAX_ANSWER);
         match self.in_time(request.give_up, sending).await {
             Some(answer) => answer.map_err(Error::from),

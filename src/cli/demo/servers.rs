@@ -9,10 +9,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use url::Url;
 
 use super::scenarios::{self, SeededRecords};
 use crate::api::router;
@@ -21,7 +22,7 @@ use crate::cli::callback_receiver::CallbackReceiver;
 use crate::clock::SystemClock;
 use crate::config::{CompileMode, Config};
 use crate::engine::ExecutionMode;
-use crate::http::{BodyLimit, Http, HttpSettings};
+use crate::http::{BodyLimit, Http, HttpRequest, HttpSettings};
 use crate::job::JobId;
 use crate::metrics::Metrics;
 use crate::secrets::{SecretStore, SecretStoreError};
@@ -122,40 +123,41 @@ impl DemoServers {
         body: Bytes,
         signature: HeaderMap,
     ) -> Result<(StatusCode, Value), String> {
-        let mut request = Request::post(format!("http://{}/hooks/{route}", self.api))
-            .header(CONTENT_TYPE, "application/json")
-            .body(body)
-            .map_err(|error| error.to_string())?;
-        request.headers_mut().extend(signature);
+        let url = parse(&format!("http://{}/hooks/{route}", self.api))?;
+        let mut request = HttpRequest::new(Method::POST, url, body);
+        request.headers = signature;
+        let json = HeaderValue::from_static("application/json");
+        request.headers.insert(CONTENT_TYPE, json);
         self.send(request).await
     }
 
     /// Reads a job.
     pub(super) async fn job(&self, id: &JobId) -> Result<Value, String> {
-        let request = Request::get(format!("http://{}/jobs/{id}", self.api))
-            .header(AUTHORIZATION, format!("Bearer {API_KEY}"));
-        self.fetch(request).await
+        let url = parse(&format!("http://{}/jobs/{id}", self.api))?;
+        let mut request = HttpRequest::get(url);
+        let key = HeaderValue::try_from(format!("Bearer {API_KEY}"));
+        let key = key.map_err(|error| error.to_string())?;
+        request.headers.insert(AUTHORIZATION, key);
+        Ok(self.send(request).await?.1)
     }
 
     /// Reads a record of the simulator.
     pub(super) async fn record(&self, module: &str, id: &str) -> Result<Value, String> {
         let url = format!("{}/_sim/records/{module}/{id}", self.simulator.url());
-        self.fetch(Request::get(url)).await
+        self.fetch(&url).await
     }
 
     /// Reads the simulator's request counts.
     pub(super) async fn stats(&self) -> Result<Value, String> {
         let url = format!("{}/_sim/stats", self.simulator.url());
-        self.fetch(Request::get(url)).await
+        self.fetch(&url).await
     }
 
-    async fn fetch(&self, request: http::request::Builder) -> Result<Value, String> {
-        let request = request.body(Bytes::new());
-        let request = request.map_err(|error| error.to_string())?;
-        Ok(self.send(request).await?.1)
+    async fn fetch(&self, url: &str) -> Result<Value, String> {
+        Ok(self.send(HttpRequest::get(parse(url)?)).await?.1)
     }
 
-    async fn send(&self, request: Request<Bytes>) -> Result<(StatusCode, Value), String> {
+    async fn send(&self, request: HttpRequest) -> Result<(StatusCode, Value), String> {
         let response = self
             .http
             .send(request, BodyLimit::Refuse(MAX_RESPONSE_BYTES));
@@ -169,4 +171,8 @@ impl DemoServers {
     pub(super) async fn stop(self) {
         self.simulator.stop().await;
     }
+}
+
+fn parse(url: &str) -> Result<Url, String> {
+    url.parse().map_err(|error| format!("{url}: {error}"))
 }

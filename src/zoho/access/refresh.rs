@@ -1,15 +1,15 @@
 //! Requests to the accounts server, and the API host that a granted token belongs to.
 
 use bytes::Bytes;
-use http::Request;
 use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{AccessTokens, TokenState};
 use crate::clock::after;
 use crate::codes::Cause;
-use crate::http::accept_gzip;
+use crate::http::HttpRequest;
 use crate::http::target::is_this_machine;
 use crate::metrics::{RequestKind, SUCCESS};
 use crate::outcome::Refusal;
@@ -91,10 +91,11 @@ impl AccessTokens {
 
     async fn request_grant(&self, form: Bytes) -> Result<TokenGrant, Error> {
         let accounts = self.connection.accounts();
-        let request = accept_gzip(Request::post(format!("{accounts}/oauth/v2/token")))
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(form)
+        let url = Url::parse(&format!("{accounts}/oauth/v2/token"))
             .map_err(|error| Error::Denied(Refusal::with(Cause::BadUrl, error.to_string())))?;
+        let mut request = HttpRequest::new(Method::POST, url, form).accept_gzip();
+        let encoded = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers.insert(CONTENT_TYPE, encoded);
         let response = self
             .http
             .send(request, MAX_ANSWER)
