@@ -204,6 +204,9 @@ pub(super) fn view_lock(connection: &str, module: &ModuleName, cvid: &str) -> St
 
 /// Those of `failures` that concern records of this call.
 pub(super) fn failures_of(failures: &[Failure], state: &CallState, job: &Job) -> Vec<Failure> {
+    if failures.is_empty() {
+        return Vec::new();
+    }
     let own: HashSet<RecordId> = job.remaining_ids(state).into_iter().collect();
     failures
         .iter()
@@ -253,15 +256,18 @@ impl Packer {
         let batches = &self.batches;
         let fits = |index: usize, known: &RowsByKey| {
             let more = rows.iter().zip(&sizes);
-            let more = more.filter(|((key, _), _)| !known.contains_key(key));
-            let bytes: usize = more.map(|(_, size)| size).sum();
-            if batches[index].bytes + bytes > MAX_BYTES {
-                return false;
-            }
-            let new = rows.iter().filter(|(key, _)| !known.contains_key(key));
-            let free = capacity.saturating_sub(known.len());
+            let mut more = more.filter(|((key, _), _)| !known.contains_key(key));
+            let (mut free, mut bytes) =
+                (capacity.saturating_sub(known.len()), batches[index].bytes);
             // In a full batch the first new record decides. There may be a hundred full batches before this one.
-            new.take(free + 1).count() <= free && !differs(known)
+            bytes <= MAX_BYTES
+                && more.all(|(_, size)| {
+                    bytes += size;
+                    let fits = free > 0 && bytes <= MAX_BYTES;
+                    free = free.saturating_sub(1);
+                    fits
+                })
+                && !differs(known)
         };
         let place = match open.iter().position(|(index, known)| fits(*index, known)) {
             Some(place) => place,
@@ -290,7 +296,7 @@ impl Packer {
         for ((key, row), size) in rows.into_iter().zip(sizes) {
             if let Entry::Vacant(vacant) = known.entry(key) {
                 batch.bytes += size;
-                batch.payload.put(vacant.key(), &row);
+                batch.payload.put(vacant.key(), row.as_deref());
                 vacant.insert(row);
             }
         }
@@ -321,24 +327,25 @@ impl BatchPayload {
         Self::Same { change, records }
     }
 
-    fn put(&mut self, key: &RowKey, row: &Value) {
-        match (self, key) {
+    fn put(&mut self, key: &RowKey, row: Option<&Value>) {
+        match (self, key, row) {
             (
                 Self::Same {
                     records: Records::Ids(ids),
                     ..
                 },
                 RowKey::Record(id),
+                _,
             ) => ids.push(*id),
-            (Self::Rows { ids, rows }, RowKey::Record(id)) => {
+            (Self::Rows { ids, rows }, RowKey::Record(id), Some(row)) => {
                 ids.push(*id);
                 rows.push(row.clone());
             }
-            (Self::NewRows { keys, rows, .. }, RowKey::Value(key)) => {
-                keys.push(key.clone());
+            (Self::NewRows { keys, rows, .. }, RowKey::Value(key), Some(row)) => {
+                keys.push(key.to_string());
                 rows.push(row.clone());
             }
-            (Self::Same { .. } | Self::Rows { .. } | Self::NewRows { .. }, _) => {}
+            (Self::Same { .. } | Self::Rows { .. } | Self::NewRows { .. }, ..) => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The counts of a job's records.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::call::CallState;
 use super::call::status::CallStatus;
@@ -77,12 +77,17 @@ impl Job {
         }
         let (failed, superseded) = self.unchanged_ids(step);
         let (failed, superseded) = (self.known(ids, failed), self.known(ids, superseded));
-        let pending = self.pending_of_ids(ids, &failed, step);
-        let superseded = superseded
-            .iter()
-            .filter(|id| !failed.contains(id) && !pending.contains(id));
-        let superseded = self.order.map(|_| superseded.count() as u64);
-        let (failed, pending) = (failed.len() as u64, pending.len() as u64);
+        let pending = self.open_ids(ids, step).filter(|id| !failed.contains(id));
+        let superseded = self.order.map(|_| {
+            let pending: HashSet<&RecordId> = match superseded.is_empty() {
+                true => HashSet::new(),
+                false => pending.clone().collect(),
+            };
+            let left = superseded.iter();
+            let left = left.filter(|id| !failed.contains(id) && !pending.contains(id));
+            left.count() as u64
+        });
+        let (failed, pending) = (failed.len() as u64, pending.count() as u64);
         Counts {
             total,
             updated: total - failed - pending - superseded.unwrap_or_default(),
@@ -120,26 +125,26 @@ impl Job {
         }
     }
 
-    /// The records of open calls that have not failed.
-    fn pending_of_ids(
+    /// The records of open calls, each once. Every write of a job counts them, so they are not gathered.
+    fn open_ids<'a>(
         &self,
-        ids: &[RecordId],
-        failed: &BTreeSet<RecordId>,
+        ids: &'a [RecordId],
         step: Option<StepKind>,
-    ) -> BTreeSet<RecordId> {
+    ) -> impl Iterator<Item = &'a RecordId> + Clone {
         let open = self.calls_of(step).filter(|call| !call.status.is_final());
-        let mut open: Vec<_> = open.filter_map(|call| call.call.target.named()).collect();
+        let mut open: Vec<_> = open
+            .filter_map(|call| call.call.target.named().cloned())
+            .collect();
         open.sort_by_key(|range| range.start);
-        // Calls of several groups share records, which are counted once.
-        let (mut counted_to, mut pending) = (0, BTreeSet::new());
-        for range in open {
-            let new = range.start.max(counted_to)..range.end.max(counted_to);
-            counted_to = new.end;
-            let known = new.start.min(ids.len())..new.end.min(ids.len());
-            let new = ids.get(known).unwrap_or_default().iter();
-            pending.extend(new.filter(|id| !failed.contains(id)));
+        // Calls of several groups share records.
+        let mut counted_to = 0;
+        for range in &mut open {
+            *range = range.start.max(counted_to)..range.end.max(counted_to);
+            counted_to = range.end;
+            *range = range.start.min(ids.len())..range.end.min(ids.len());
         }
-        pending
+        let open = open.into_iter();
+        open.flat_map(|range| ids.get(range).unwrap_or_default())
     }
 
     /// Adds up Zoho's counts. Each field group, and each step, has its own counts; the smallest `updated` and the largest `failed` are

@@ -38,35 +38,38 @@ pub(super) enum RowKey {
     /// A record.
     Record(RecordId),
     /// The key of the value of a new record.
-    Value(String),
+    Value(Box<str>),
 }
 
-/// The row of each record of a batch; null if all records have the same values.
-pub(super) type RowsByKey = HashMap<RowKey, Value>;
+/// The row of a record; none if all records have the same values. Boxed, because a job may have 50,000 records.
+pub(super) type Row = Option<Box<Value>>;
 
-/// The rows of a call, each with its key; null rows if all records have the same values.
+/// The row of each record of a batch.
+pub(super) type RowsByKey = HashMap<RowKey, Row>;
+
+/// The rows of a call, each with its key.
 pub(super) fn rows_of(
     request: &UpdateRequest,
     call: &Call,
     remaining: RemainingRecords,
-) -> Vec<(RowKey, Value)> {
+) -> Vec<(RowKey, Row)> {
     let data = match call.target.kind().answer_form() {
         AnswerForm::Rows | AnswerForm::NewRows => call.data(request),
         AnswerForm::Results | AnswerForm::Job => Map::new(),
     };
     match (remaining, &request.new_records) {
         (RemainingRecords::Known(ids), _) => {
-            let row_of = |id| match data.is_empty() {
-                false => row(id, &data, request.over_write),
-                true => Value::Null,
+            let row_of = |id| {
+                let row = || Box::new(row(id, &data, request.over_write));
+                (!data.is_empty()).then(row)
             };
             let rows = ids.into_iter().map(|id| (RowKey::Record(id), row_of(id)));
             rows.collect()
         }
         (RemainingRecords::New(values), Some(new)) => {
             let rows = values.iter().map(|value| {
-                let key = RowKey::Value(new.key(value));
-                (key, new.row(value, &data))
+                let key = RowKey::Value(new.key(value).into());
+                (key, Some(Box::new(new.row(value, &data))))
             });
             rows.collect()
         }
@@ -75,8 +78,11 @@ pub(super) fn rows_of(
 }
 
 /// Whether two rows of one key are the same; of new records, apart from the letter case of the value.
-fn is_same_row(one: &Value, other: &Value, key: &RowKey) -> bool {
-    let (RowKey::Value(key), Value::Object(one), Value::Object(other)) = (key, one, other) else {
+fn is_same_row(one: &Row, other: &Row, key: &RowKey) -> bool {
+    let (one, other) = (one.as_deref(), other.as_deref());
+    let (RowKey::Value(key), Some(Value::Object(one)), Some(Value::Object(other))) =
+        (key, one, other)
+    else {
         return one == other;
     };
     let key = key.to_lowercase();
@@ -93,7 +99,7 @@ fn is_same_row(one: &Value, other: &Value, key: &RowKey) -> bool {
 }
 
 /// Whether one of `rows` differs from the row that `known` has for its record.
-pub(super) fn differs(rows: &[(RowKey, Value)], known: &RowsByKey) -> bool {
+pub(super) fn differs(rows: &[(RowKey, Row)], known: &RowsByKey) -> bool {
     rows.iter().any(|(key, row)| {
         let known = known.get(key);
         known.is_some_and(|known| !is_same_row(known, row, key))
@@ -101,9 +107,7 @@ pub(super) fn differs(rows: &[(RowKey, Value)], known: &RowsByKey) -> bool {
 }
 
 /// Bytes of a row in a request body.
-pub(super) fn row_bytes(row: &Value) -> usize {
-    match row.is_null() {
-        true => ID_BYTES,
-        false => row.to_string().len() + 1,
-    }
+pub(super) fn row_bytes(row: &Row) -> usize {
+    row.as_ref()
+        .map_or(ID_BYTES, |row| row.to_string().len() + 1)
 }
