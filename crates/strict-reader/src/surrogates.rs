@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+
 /// Bytes of an escape: `\ud83d`.
 const ESCAPE: usize = 6;
 
@@ -19,7 +21,7 @@ pub struct Repaired<'a> {
 pub fn replace_lone_surrogates(json: &[u8]) -> Repaired<'_> {
     let mut text = Cow::Borrowed(json);
     let (mut at, mut replaced) = (0, 0);
-    while let Some(found) = json[at..].iter().position(|byte| *byte == b'\\') {
+    while let Some(found) = memchr(b'\\', &json[at..]) {
         at += found;
         let Some(unit) = escaped_unit(json, at) else {
             // The escape of another character, perhaps of a backslash.

@@ -1,7 +1,7 @@
 //! The entries of an answer: `{code, details, message, status}`, in any of Zoho's three envelopes.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -228,7 +228,13 @@ struct UsualEntry<'a> {
 }
 
 /// The details of a success that are used. Zoho also sends who created and changed the record, and when.
-const SUCCESS_DETAILS: [&str; 2] = ["id", "job_id"];
+#[derive(Deserialize)]
+struct SuccessDetails<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    job_id: Option<&'a RawValue>,
+}
 
 /// Reads the details of an entry, as far as they are used.
 fn read_details(details: &RawValue, success: bool) -> Value {
@@ -236,13 +242,12 @@ fn read_details(details: &RawValue, success: bool) -> Value {
     if !success {
         return read(details);
     }
-    match serde_json::from_str::<BTreeMap<&str, &RawValue>>(details.get()) {
-        Ok(parts) => SUCCESS_DETAILS
-            .iter()
-            .filter_map(|key| Some(((*key).to_owned(), read(parts.get(key)?))))
-            .collect(),
-        Err(_) => read(details),
-    }
+    let Ok(SuccessDetails { id, job_id }) = serde_json::from_str(details.get()) else {
+        return read(details);
+    };
+    let used = [("id", id), ("job_id", job_id)].into_iter();
+    used.filter_map(|(key, text)| Some((key, read(text?))))
+        .collect()
 }
 
 /// Reads the entries of a usual answer, which may be about 500 records, without a tree of the whole document.
