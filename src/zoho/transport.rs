@@ -31,6 +31,9 @@ use crate::sync;
 /// The minimum wait of a call while other processes hold every permit of the connection.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
 
+/// An answer about more than a few dozen records, in bytes.
+const LARGE_ANSWER: usize = 16 << 10;
+
 /// A call to the CRM API.
 #[derive(Debug)]
 pub(super) struct ApiRequest<'a> {
@@ -115,7 +118,7 @@ impl Client {
             let throttled = self.wait_for_throttle(request.give_up).await?;
             let token = self.token(request.give_up).await?;
             let queued_at = self.clock.elapsed();
-            let permits = self.permits(request).await?;
+            let mut permits = Some(self.permits(request).await?);
             if !is_open() {
                 let refusal = Refusal::of(Cause::ConnectionBusy);
                 return Err(Error::RetryLater(refusal, NEXT_TURN));
@@ -129,6 +132,10 @@ impl Client {
             fail_point("zoho.answered");
             let took = self.clock.elapsed().saturating_sub(start);
             let status = response.as_ref().ok().map(|response| response.status());
+            if response.as_ref().is_ok_and(takes_long_to_judge) {
+                drop(permits.take());
+                tokio::task::yield_now().await;
+            }
             let answer = response.and_then(|response| self.judge(&token, &response, &judge));
             drop(permits);
             let error = answer.as_ref().err();
@@ -388,6 +395,12 @@ impl Client {
     fn throttled_until(&self) -> MutexGuard<'_, Option<Timestamp>> {
         sync::lock(&self.throttled_until)
     }
+}
+
+/// Whether the next call is sent before an answer is judged, and not after it: the answer is large, and no refusal that could
+/// concern the next call.
+fn takes_long_to_judge(response: &Response<Bytes>) -> bool {
+    response.status().is_success() && response.body().len() > LARGE_ANSWER
 }
 
 /// The pause of the whole connection that an answer asks for. A busy custom view concerns only that view.
