@@ -1,5 +1,7 @@
 //! The seeded records: values and condition are functions of the record's index.
 
+use std::sync::LazyLock;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -95,7 +97,9 @@ pub(crate) const SEEDED_EMAILS: [(u64, &str, &str, &str); 10] = [
 
 /// The creation time of every seeded record.
 pub(crate) fn seeded_at() -> Timestamp {
-    SEED_TIME.parse().unwrap_or(Timestamp::UNIX_EPOCH)
+    static SEEDED_AT: LazyLock<Timestamp> =
+        LazyLock::new(|| SEED_TIME.parse().unwrap_or(Timestamp::UNIX_EPOCH));
+    *SEEDED_AT
 }
 
 /// Formats a time as Zoho does: with the org's offset, without fractional seconds.
