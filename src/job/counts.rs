@@ -1,7 +1,7 @@
 //! The counts of a job's records.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use super::call::CallState;
 use super::call::status::CallStatus;
@@ -79,13 +79,9 @@ impl Job {
         let (failed, superseded) = (self.known(ids, failed), self.known(ids, superseded));
         let pending = self.open_ids(ids, step).filter(|id| !failed.contains(id));
         let superseded = self.order.map(|_| {
-            let pending: HashSet<&RecordId> = match superseded.is_empty() {
-                true => HashSet::new(),
-                false => pending.clone().collect(),
-            };
-            let left = superseded.iter();
-            let left = left.filter(|id| !failed.contains(id) && !pending.contains(id));
-            left.count() as u64
+            let left = superseded.iter().filter(|id| !failed.contains(id));
+            let open = pending.clone().filter(|id| superseded.contains(id));
+            left.count().saturating_sub(open.count()) as u64
         });
         let (failed, pending) = (failed.len() as u64, pending.count() as u64);
         Counts {
