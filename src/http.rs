@@ -5,6 +5,7 @@
 
 mod content_encoding;
 mod direct;
+mod request;
 pub mod target;
 mod tls;
 
@@ -16,15 +17,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::ACCEPT_ENCODING;
-use http::{HeaderMap, HeaderValue, Method};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect;
 use tokio::sync::Semaphore;
-use url::Url;
 
 use crate::http::content_encoding::DecodeError;
 pub use crate::http::direct::DirectHttp;
+pub use crate::http::request::HttpRequest;
 use crate::http::target::{CONTAINER_HOST, Policy, UrlDenied};
 pub use crate::http::tls::read_root_certificates;
 
@@ -84,48 +83,6 @@ impl HttpSettings {
             allow_private: allow_loopback && host == CONTAINER_HOST,
             runtime_api: self.runtime_api,
         }
-    }
-}
-
-/// A request. Its URL is parsed by the caller: the parsed URL is checked and called, because a second parser could read another
-/// host from the same text.
-pub struct HttpRequest {
-    /// The method.
-    pub method: Method,
-    /// The URL.
-    pub url: Url,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: Bytes,
-}
-
-impl HttpRequest {
-    /// A request without headers.
-    pub fn new(method: Method, url: Url, body: Bytes) -> Self {
-        Self {
-            method,
-            url,
-            headers: HeaderMap::new(),
-            body,
-        }
-    }
-
-    /// A GET request.
-    pub fn get(url: Url) -> Self {
-        Self::new(Method::GET, url, Bytes::new())
-    }
-
-    /// Asks for a gzip response.
-    #[must_use]
-    pub(crate) fn accept_gzip(mut self) -> Self {
-        let gzip = HeaderValue::from_static("gzip");
-        self.headers.insert(ACCEPT_ENCODING, gzip);
-        self
-    }
-
-    fn is_encoding_requested(&self) -> bool {
-        self.headers.contains_key(ACCEPT_ENCODING)
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use http::{HeaderValue, Method};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc;
