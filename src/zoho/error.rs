@@ -110,6 +110,12 @@ impl Error {
 }
 
 /// A request that got no answer.
+impl From<url::ParseError> for Error {
+    fn from(error: url::ParseError) -> Self {
+        Self::Denied(Refusal::with(Cause::BadUrl, error.to_string()))
+    }
+}
+
 impl From<SendError> for Error {
     fn from(error: SendError) -> Self {
         let later =

@@ -118,7 +118,7 @@ impl Client {
             let throttled = self.wait_for_throttle(request.give_up).await?;
             let token = self.token(request.give_up).await?;
             let queued_at = self.clock.elapsed();
-            let mut permits = Some(self.permits(request).await?);
+            let permits = self.permits(request).await?;
             if !is_open() {
                 let refusal = Refusal::of(Cause::ConnectionBusy);
                 return Err(Error::RetryLater(refusal, NEXT_TURN));
@@ -132,12 +132,7 @@ impl Client {
             fail_point("zoho.answered");
             let took = self.clock.elapsed().saturating_sub(start);
             let status = response.as_ref().ok().map(|response| response.status());
-            if response.as_ref().is_ok_and(takes_long_to_judge) {
-                drop(permits.take());
-                tokio::task::yield_now().await;
-            }
-            let answer = response.and_then(|response| self.judge(&token, &response, &judge));
-            drop(permits);
+            let answer = self.judge_under(permits, &token, response, &judge).await;
             let error = answer.as_ref().err();
             let code = match &answer {
                 Ok(answer) => code(answer),
@@ -287,8 +282,7 @@ impl Client {
             .map_err(|_| Error::Reauthenticate(Refusal::of(Cause::TokenInvalid)))?;
         authorization.set_sensitive(true);
         let path = self.api_version().path(request.endpoint);
-        let url = Url::parse(&token.api.join(&path))
-            .map_err(|error| Error::Denied(Refusal::with(Cause::BadUrl, error.to_string())))?;
+        let url = Url::parse(&token.api.join(&path))?;
         let http_request = HttpRequest::new(request.method.clone(), url, request.body.clone());
         let mut http_request = http_request.accept_gzip();
         http_request.headers.insert(AUTHORIZATION, authorization);
@@ -305,6 +299,22 @@ impl Client {
                 Err(Error::RetryLater(refusal, Duration::ZERO))
             }
         }
+    }
+
+    /// Judges an answer and gives back the permits of its call, in the order that lets the next call go out soon.
+    async fn judge_under<T>(
+        &self,
+        permits: CallPermits<'_>,
+        token: &Token,
+        response: Result<Response<Bytes>, Error>,
+        judge: impl Fn(&RawAnswer<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let response = response?;
+        if takes_long_to_judge(&response) {
+            drop(permits);
+            tokio::task::yield_now().await;
+        }
+        self.judge(token, &response, judge)
     }
 
     /// Judges an answer, and notes what its headers say about the token and the org's credits.

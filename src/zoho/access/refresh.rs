@@ -91,8 +91,7 @@ impl AccessTokens {
 
     async fn request_grant(&self, form: Bytes) -> Result<TokenGrant, Error> {
         let accounts = self.connection.accounts();
-        let url = Url::parse(&format!("{accounts}/oauth/v2/token"))
-            .map_err(|error| Error::Denied(Refusal::with(Cause::BadUrl, error.to_string())))?;
+        let url = Url::parse(&format!("{accounts}/oauth/v2/token"))?;
         let mut request = HttpRequest::new(Method::POST, url, form).accept_gzip();
         let encoded = HeaderValue::from_static("application/x-www-form-urlencoded");
         request.headers.insert(CONTENT_TYPE, encoded);
