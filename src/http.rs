@@ -50,7 +50,7 @@ pub struct HttpSettings {
     /// Whether this machine may be called, also over plain http. For local development only.
     pub allow_loopback: bool,
     /// Hosts of the configuration that may be this machine, such as a simulator of Zoho: in lower case and without port, as
-    /// [`Url::host_str`] returns them.
+    /// [`url::Url::host_str`] returns them.
     pub trusted_hosts: BTreeSet<String>,
     /// The address of the Lambda runtime API, which is never called.
     pub runtime_api: Option<SocketAddr>,
