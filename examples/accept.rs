@@ -79,7 +79,7 @@ struct Observed {
     sample: Option<SampleRows>,
 }
 
-#[tokio::main(worker_threads = 1)]
+#[tokio::main]
 async fn main() -> ExitCode {
     if let Some(code) = bench::run_as_masshook().await {
         return code;
