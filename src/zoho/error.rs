@@ -109,13 +109,14 @@ impl Error {
     }
 }
 
-/// A request that got no answer.
+/// A request whose URL cannot be called.
 impl From<url::ParseError> for Error {
     fn from(error: url::ParseError) -> Self {
         Self::Denied(Refusal::with(Cause::BadUrl, error.to_string()))
     }
 }
 
+/// A request that got no answer.
 impl From<SendError> for Error {
     fn from(error: SendError) -> Self {
         let later =
