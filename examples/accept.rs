@@ -5,8 +5,8 @@
 //! cargo run --release --example accept [SECONDS] [CONNECTIONS] [PER_SECOND] [FINISHED] [PROGRAM]
 //! ```
 //!
-//! `PER_SECOND` limits the load, 0 does not. `FINISHED` jobs are in the store at the start. `PROGRAM` is the `masshook` to
-//! measure, instead of this build.
+//! `PER_SECOND` limits the load, 0 does not. With `FINISHED` jobs in the store at the start, a server with an empty store
+//! gets the same load in turns of two seconds. `PROGRAM` is the `masshook` to measure, instead of this build.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 #[path = "support/bench.rs"]
@@ -38,11 +38,20 @@ const COMMITS_TIME: Duration = Duration::from_secs(3);
 /// The time between two looks at the backlog.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// How long one of two servers gets the load before it is the other's turn: what else the machine does slows both.
+const TURN: Duration = Duration::from_secs(2);
+
+/// The least rate over a filled store, as a share of the rate over an empty one.
+const MIN_RATIO: f64 = 0.9;
+
 /// Deliveries that a limited load leaves undone at most, in seconds of that load.
 const MAX_BACKLOG: f64 = 3.0;
 
 /// A few days from now, in milliseconds since 1970: when the jobs of a filled store expire.
 const FAR: Duration = Duration::from_secs(20 * 24 * 3600);
+
+/// The jobs that have not finished.
+const UNFINISHED: &str = "SELECT count(*) FROM jobs WHERE due IS NOT NULL";
 
 struct Arguments {
     seconds: u64,
@@ -71,11 +80,19 @@ impl Arguments {
     }
 }
 
-/// What is observed while the load runs.
-#[derive(Default)]
-struct Observed {
+/// A server and the load that it gets.
+struct Measured {
+    world: Served,
+    turns: u64,
+    load: LoadResult,
+    /// The time of the load, and until all its jobs had finished.
+    whole: Duration,
+    used: Processor,
     /// The largest number of unfinished jobs.
     backlog: u64,
+    /// Jobs that were unfinished when the load ended, and how long they took.
+    undone: u64,
+    drained: Duration,
     sample: Option<SampleRows>,
 }
 
@@ -86,44 +103,29 @@ async fn main() -> ExitCode {
     }
     let arguments = Arguments::read();
     let receiver = LightReceiver::start();
-    let world = start(&arguments, &receiver).await;
-    let Arguments {
-        seconds,
-        connections,
-        ..
-    } = arguments;
+    let mut measured = Measured::start(&arguments, arguments.finished, &receiver).await;
+    let time = Duration::from_secs(arguments.seconds);
+    let idle = bench::report::memory_mib(measured.world.pid(), "VmRSS");
+    let mut reference = None;
+    if arguments.finished == 0 {
+        measured.turn(&arguments, time).await;
+    } else {
+        let mut empty = Measured::start(&arguments, 0, &receiver).await;
+        for _ in 0..time.div_duration_f64(TURN).ceil() as u32 {
+            empty.turn(&arguments, TURN).await;
+            measured.turn(&arguments, TURN).await;
+        }
+        reference = Some(empty);
+    }
+    let (connections, seconds) = (arguments.connections, arguments.seconds);
     let title = format!("{connections} connections, {seconds} s, unique deliveries");
     let mut report = BenchmarkReport::new(&title);
-    let idle = bench::report::memory_mib(world.pid(), "VmRSS");
-    let before = Processor::now(&world);
-    let begun = Instant::now();
-    let (load, observed) = run_load(&world, &arguments).await;
-    let finished = number(&world, "count(*) FROM jobs WHERE finished_at IS NOT NULL");
-    let finished = finished.saturating_sub(arguments.finished);
-    let memory = bench::report::memory_mib(world.pid(), "VmHWM");
-    let drained = drain(&world).await;
-    let whole = begun.elapsed();
-    let used = Processor::now(&world).since(&before);
-
-    if arguments.finished > 0 {
-        report.result("finished jobs at the start", arguments.finished);
+    measured.report(&mut report, &arguments);
+    let mut accepted = measured.load.accepted.len();
+    if let Some(empty) = &reference {
+        report_ratio(&mut report, &arguments, &measured, empty);
+        accepted += empty.load.accepted.len();
     }
-    match arguments.rate {
-        None => report_full_load(&mut report, &world, &load, &observed),
-        Some(rate) => report_limited_load(&mut report, &load, &observed, rate),
-    }
-    for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
-        report.result(name, format!("{:.1?}", load.percentile(share)));
-    }
-    report.result("answered with 503 and Retry-After", load.refused);
-    report.requirement("other answers", load.failed, "0", load.failed == 0);
-    let accepted = load.accepted.len();
-    report.result(
-        "finished at the end of the load",
-        format!("{finished} of {accepted}"),
-    );
-    report.result("most unfinished jobs", observed.backlog);
-    report.result("all finished after another", format!("{drained:.1?}"));
     let callbacks = receiver.received();
     report.requirement(
         "callbacks",
@@ -131,33 +133,122 @@ async fn main() -> ExitCode {
         "one for each",
         callbacks == accepted as u64,
     );
-    if arguments.rate.is_none() {
-        let done = accepted as f64 / whole.as_secs_f64();
-        report.requirement(
-            "done/s, with callbacks",
-            format!("{done:.0}"),
-            "3000",
-            done >= 3_000.0,
-        );
-    }
-    used.report(&report, accepted);
-    let after = bench::report::memory_mib(world.pid(), "VmRSS");
-    report.result(
-        "memory idle / after the drain",
-        format!("{idle:.0} / {after:.0} MiB"),
-    );
-    report.requirement(
-        "peak memory",
-        format!("{memory:.0} MiB"),
-        "64 MiB",
-        memory <= 64.0,
-    );
-    report_due(&report, &world);
+    measured.report_memory(&mut report, idle);
+    report_due(&report, &measured.world);
     report.exit_code()
 }
 
+impl Measured {
+    /// Starts a server over a store with so many finished jobs.
+    async fn start(arguments: &Arguments, finished: u64, receiver: &LightReceiver) -> Self {
+        Self {
+            world: start(arguments, finished, receiver).await,
+            turns: 0,
+            load: LoadResult::default(),
+            whole: Duration::ZERO,
+            used: Processor::default(),
+            backlog: 0,
+            undone: 0,
+            drained: Duration::ZERO,
+            sample: None,
+        }
+    }
+
+    /// Sends load for a time, and waits until its jobs have finished.
+    async fn turn(&mut self, arguments: &Arguments, time: Duration) {
+        let begun = Instant::now();
+        let before = Processor::now(&self.world);
+        let load = self.run_load(arguments, time).await;
+        self.load.add(load);
+        self.undone = self.unfinished();
+        self.drained = drain(&self.world).await;
+        self.used.add(&Processor::now(&self.world), &before);
+        self.whole += begun.elapsed();
+        self.turns += 1;
+    }
+
+    /// Sends the load and observes the store meanwhile.
+    async fn run_load(&mut self, arguments: &Arguments, time: Duration) -> LoadResult {
+        let first: u64 = self.world.id("Leads", 0).parse().expect("an id");
+        let address = self.world.url("").replace("http://", "");
+        let turn = self.turns;
+        let load = load::run(
+            &address,
+            arguments.connections,
+            time,
+            arguments.rate,
+            move |number| {
+                // The last few records of a module cannot be updated.
+                let id = first + number % (RECORDS - 20);
+                form(&format!("{turn}-{number}"), &[id.to_string()]).to_string()
+            },
+        );
+        let mut load = std::pin::pin!(load);
+        loop {
+            tokio::select! {
+                result = &mut load => return result,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            self.backlog = self.backlog.max(self.unfinished());
+            if self.sample.is_none() {
+                self.sample = SampleRows::of(&database::open(&store(&self.world)));
+            }
+        }
+    }
+
+    fn unfinished(&self) -> u64 {
+        let store = database::open(&store(&self.world));
+        database::number(&store, UNFINISHED)
+    }
+
+    fn report(&self, report: &mut BenchmarkReport, arguments: &Arguments) {
+        match arguments.rate {
+            None => report_full_load(report, self),
+            Some(rate) => report_limited_load(report, self, rate),
+        }
+        for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
+            report.result(name, format!("{:.1?}", self.load.percentile(share)));
+        }
+        report.result("answered with 503 and Retry-After", self.load.refused);
+        let failed = self.load.failed;
+        report.requirement("other answers", failed, "0", failed == 0);
+        report.result("unfinished at the end of the load", self.undone);
+        report.result("most unfinished jobs", self.backlog);
+        report.result(
+            "all finished after another",
+            format!("{:.1?}", self.drained),
+        );
+        let accepted = self.load.accepted.len();
+        if arguments.rate.is_none() {
+            let done = accepted as f64 / self.whole.as_secs_f64();
+            report.requirement(
+                "done/s, with callbacks",
+                format!("{done:.0}"),
+                "3000",
+                done >= 3_000.0,
+            );
+        }
+        self.used.report(report, accepted);
+    }
+
+    fn report_memory(&self, report: &mut BenchmarkReport, idle: f64) {
+        let after = bench::report::memory_mib(self.world.pid(), "VmRSS");
+        report.result(
+            "memory idle / after the drain",
+            format!("{idle:.0} / {after:.0} MiB"),
+        );
+        let peak = bench::report::memory_mib(self.world.pid(), "VmHWM");
+        report.requirement(
+            "peak memory",
+            format!("{peak:.0} MiB"),
+            "64 MiB",
+            peak <= 64.0,
+        );
+    }
+}
+
 /// Starts the server, over a store with finished jobs if that is asked for.
-async fn start(arguments: &Arguments, receiver: &LightReceiver) -> Served {
+async fn start(arguments: &Arguments, finished: u64, receiver: &LightReceiver) -> Served {
     let callback = format!("    callback_url: {}", receiver.url());
     let harness = Harness::new()
         .simulator(|zoho| zoho.records = [("Leads".to_owned(), RECORDS)].into())
@@ -177,12 +268,12 @@ async fn start(arguments: &Arguments, receiver: &LightReceiver) -> Served {
         served = served.program(program);
     }
     let mut world = served.start().await;
-    if arguments.finished > 0 {
+    if finished > 0 {
         world.signal("TERM");
         world.wait_for_exit().await;
         let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a time");
         let ended = u64::try_from((now + FAR).as_millis()).expect("a moment");
-        database::fill(&store(&world), arguments.finished, ended);
+        database::fill(&store(&world), finished, ended);
         world.start(&[]).await;
     }
     world
@@ -192,49 +283,11 @@ fn store(world: &Served) -> PathBuf {
     world.data().join("masshook.db")
 }
 
-/// The number that a query of the store returns.
-fn number(world: &Served, query: &str) -> u64 {
-    database::number(&database::open(&store(world)), &format!("SELECT {query}"))
-}
-
-/// Sends the load and observes the store meanwhile.
-async fn run_load(world: &Served, arguments: &Arguments) -> (LoadResult, Observed) {
-    let first: u64 = world.id("Leads", 0).parse().expect("an id");
-    let address = world.url("").replace("http://", "");
-    let time = Duration::from_secs(arguments.seconds);
-    let load = load::run(
-        &address,
-        arguments.connections,
-        time,
-        arguments.rate,
-        move |number| {
-            // The last few records of a module cannot be updated.
-            let id = first + number % (RECORDS - 20);
-            form(&number.to_string(), &[id.to_string()]).to_string()
-        },
-    );
-    let mut load = std::pin::pin!(load);
-    let store = database::open(&store(world));
-    let mut observed = Observed::default();
-    loop {
-        tokio::select! {
-            result = &mut load => return (result, observed),
-            () = tokio::time::sleep(LOOK) => {}
-        }
-        let unfinished =
-            database::number(&store, "SELECT count(*) FROM jobs WHERE due IS NOT NULL");
-        observed.backlog = observed.backlog.max(unfinished);
-        if observed.sample.is_none() {
-            observed.sample = SampleRows::of(&store);
-        }
-    }
-}
-
 /// Waits until every job has finished and its callback is delivered.
 async fn drain(world: &Served) -> Duration {
     let store = database::open(&store(world));
     let start = Instant::now();
-    while database::number(&store, "SELECT count(*) FROM jobs WHERE due IS NOT NULL") > 0 {
+    while database::number(&store, UNFINISHED) > 0 {
         assert!(
             start.elapsed() < Duration::from_secs(600),
             "{}",
@@ -245,19 +298,14 @@ async fn drain(world: &Served) -> Duration {
     start.elapsed()
 }
 
-fn report_full_load(
-    report: &mut BenchmarkReport,
-    world: &Served,
-    load: &LoadResult,
-    observed: &Observed,
-) {
-    let rate = load.rate();
+fn report_full_load(report: &mut BenchmarkReport, measured: &Measured) {
+    let rate = measured.load.rate();
     report.requirement("accepted/s", format!("{rate:.0}"), "5000", rate >= 5_000.0);
-    let Some(sample) = &observed.sample else {
+    let Some(sample) = &measured.sample else {
         return report.requirement("rows of a delivery", "none seen", "some", false);
     };
-    let original = database::open(&store(world));
-    let file = |name: &str| world.data().join(name);
+    let original = database::open(&store(&measured.world));
+    let file = |name: &str| measured.world.data().join(name);
     let commits = sample.commits_per_second(&original, &file("commits.db"), COMMITS_TIME);
     let row = database::row_commits_per_second(&file("row.db"), sample.bytes(), COMMITS_TIME);
     report.result("single commits of the same rows/s", format!("{commits:.0}"));
@@ -271,13 +319,8 @@ fn report_full_load(
     );
 }
 
-fn report_limited_load(
-    report: &mut BenchmarkReport,
-    load: &LoadResult,
-    observed: &Observed,
-    rate: f64,
-) {
-    let accepted = load.rate();
+fn report_limited_load(report: &mut BenchmarkReport, measured: &Measured, rate: f64) {
+    let accepted = measured.load.rate();
     let is_kept = accepted >= rate * 0.99;
     report.requirement(
         "accepted/s",
@@ -285,13 +328,39 @@ fn report_limited_load(
         &format!("{rate:.0}"),
         is_kept,
     );
-    let backlog = observed.backlog as f64 / rate;
+    let backlog = measured.backlog as f64 / rate;
     let text = format!("{backlog:.2} s");
     report.requirement(
         "largest backlog",
         text,
         "3 s of this load",
         backlog <= MAX_BACKLOG,
+    );
+}
+
+/// The load over a filled store beside that over an empty one.
+fn report_ratio(
+    report: &mut BenchmarkReport,
+    arguments: &Arguments,
+    filled: &Measured,
+    empty: &Measured,
+) {
+    let failed = empty.load.failed;
+    report.requirement("other answers, empty store", failed, "0", failed == 0);
+    report.result(
+        "accepted/s, empty store",
+        format!("{:.0}", empty.load.rate()),
+    );
+    for (name, share) in [("p50, empty store", 0.5), ("p99, empty store", 0.99)] {
+        report.result(name, format!("{:.1?}", empty.load.percentile(share)));
+    }
+    empty.used.report(report, empty.load.accepted.len());
+    let ratio = filled.load.rate() / empty.load.rate();
+    report.requirement(
+        &format!("{} finished jobs / none", arguments.finished),
+        format!("{ratio:.2}"),
+        &MIN_RATIO.to_string(),
+        ratio >= MIN_RATIO,
     );
 }
 
@@ -313,6 +382,7 @@ fn report_due(report: &BenchmarkReport, world: &Served) {
 }
 
 /// Processor time of the parts of the benchmark.
+#[derive(Default)]
 struct Processor {
     server: Duration,
     receiver: Duration,
@@ -329,12 +399,11 @@ impl Processor {
         }
     }
 
-    fn since(&self, before: &Self) -> Self {
-        Self {
-            server: self.server - before.server,
-            receiver: self.receiver - before.receiver,
-            rest: self.rest - before.rest,
-        }
+    /// Adds the time from `before` to `now`.
+    fn add(&mut self, now: &Self, before: &Self) {
+        self.server += now.server.saturating_sub(before.server);
+        self.receiver += now.receiver.saturating_sub(before.receiver);
+        self.rest += now.rest.saturating_sub(before.rest);
     }
 
     fn report(&self, report: &BenchmarkReport, deliveries: usize) {
