@@ -79,8 +79,14 @@ impl SampleRows {
             .map(|(table, query)| {
                 let mut query = database.prepare(query).ok()?;
                 let columns = query.column_count();
+                let names = query.column_names();
+                let names: Vec<_> = names.into_iter().map(str::to_owned).collect();
                 let row = query.query_row([], |row| {
-                    (0..columns).map(|column| row.get(column)).collect()
+                    let columns = (0..columns).map(|column| match names[column].as_str() {
+                        "number" => Ok(Value::Null),
+                        _ => row.get(column),
+                    });
+                    columns.collect()
                 });
                 Some((table.to_owned(), row.ok()?))
             });
@@ -101,7 +107,10 @@ impl SampleRows {
             .pragma_update(None, "foreign_keys", true)
             .expect("set");
         let mut schema = original
-            .prepare("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type = 'index'")
+            .prepare(
+                "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'
+                 ORDER BY type != 'table'",
+            )
             .expect("a schema");
         let schema = schema
             .query_map([], |row| row.get::<_, String>(0))

@@ -3,6 +3,7 @@
 mod columns;
 mod deliveries;
 mod delivery_log;
+mod job_index;
 mod job_list;
 mod job_rows;
 mod jobs;
@@ -110,7 +111,7 @@ impl SqliteStore {
     pub async fn break_leases(&self, now: Timestamp) -> Result<usize, StoreError> {
         self.write(move |session| {
             let ended = job_rows::break_leases(&session.connection, now)?;
-            locks::break_locks(&session.connection)?;
+            locks::break_locks(session)?;
             Ok(ended)
         })
         .await

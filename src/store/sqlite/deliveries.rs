@@ -284,11 +284,17 @@ fn restore(connection: &Connection, id: &str, since: Timestamp) -> rusqlite::Res
 }
 
 /// Restores the dead letter of a parked job.
-pub(super) fn restore_parked(connection: &Connection, job: &JobId) -> rusqlite::Result<()> {
-    let select = "SELECT id, dead_since FROM deliveries WHERE job = ?1 AND id = (SELECT delivery FROM jobs WHERE id = ?1)";
+pub(super) fn restore_parked(
+    connection: &Connection,
+    job: &JobId,
+    delivery: Option<&str>,
+) -> rusqlite::Result<()> {
+    let select = "SELECT id, dead_since FROM deliveries WHERE job = ?1 AND id = ?2";
     let dead: Option<(String, i64)> = connection
         .prepare_cached(select)?
-        .query_row([job.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row(params![job.as_str(), delivery], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?;
     dead.map_or(Ok(()), |(id, since)| {
         restore(connection, &id, moment(since))

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rusqlite::{Row, params};
 
-use super::columns::{count, from_name, moment, ms, name};
+use super::columns::{from_name, moment, ms, name};
 use super::session::Session;
 use crate::job::{CallbackStatus, Counts, JobId, JobStatus};
 use crate::store::listing::{
@@ -233,12 +233,9 @@ pub(super) fn ids_with_prefix(
     prefix: &str,
     limit: usize,
 ) -> rusqlite::Result<Vec<String>> {
-    let select = "SELECT id FROM jobs WHERE id >= ?1 AND id < ?2 AND (ended IS NULL OR ended > ?3) ORDER BY id LIMIT ?4";
-    let mut query = session.connection.prepare_cached(select)?;
-    let end = format!("{prefix}~");
-    let rows = query.query_map(
-        params![prefix, end, ms(session.horizon()), count(limit)],
-        |row| row.get(0),
-    )?;
-    rows.collect()
+    let condition = "id >= ?2 AND id < ?3 AND (ended IS NULL OR ended > ?4)";
+    let (end, horizon) = (format!("{prefix}~"), ms(session.horizon()));
+    let parameters = params![prefix, end, horizon];
+    let (index, connection) = (&session.job_index, &session.connection);
+    index.ids_in_parts(connection, condition, parameters, limit)
 }

@@ -79,15 +79,15 @@ pub(super) fn add(session: &Session, new: &NewRow) -> rusqlite::Result<AddResult
         )?
         .execute([FINISHED_IN_MEMORY])?;
     }
-    if !insert(session, new)? {
-        // Looked for last, because a new job is the rule.
+    if let Some(existing) = session.job_index.find(adding, &job.id)? {
         let expired = adding
-            .prepare_cached("DELETE FROM jobs WHERE id = ?1 AND ended <= ?2")?
-            .execute(params![job.id.as_str(), ms(horizon)])?;
-        if expired == 0 || !insert(session, new)? {
+            .prepare_cached("DELETE FROM jobs WHERE rowid = ?1 AND ended <= ?2")?
+            .execute(params![existing, ms(horizon)])?;
+        if expired == 0 {
             return Ok(AddResult::Existing);
         }
     }
+    insert(session, new)?;
     if in_row(&new.request).is_none() {
         adding
             .prepare_cached("INSERT INTO requests (id, stored) VALUES (?1, ?2)")?
@@ -99,16 +99,15 @@ pub(super) fn add(session: &Session, new: &NewRow) -> rusqlite::Result<AddResult
     Ok(AddResult::New)
 }
 
-/// Inserts the row of a job. Returns false if there is one.
-fn insert(session: &Session, new: &NewRow) -> rusqlite::Result<bool> {
+/// Inserts the row of a job whose id has none. (A refused insertion would use a row number up.)
+fn insert(session: &Session, new: &NewRow) -> rusqlite::Result<()> {
     let (row, job) = (&new.row, &new.row.summary);
     let expires_at = new.due.is_none().then(|| session.expires_at()).flatten();
-    let added = session.connection.prepare_cached(
+    session.connection.prepare_cached(
         "INSERT INTO jobs (id, version, leased_until, due, ended, route, connection, module, status, callback,
                            created_at, finished_at, listed, code, reference, digest, delivery, request, state)
          VALUES (:id, 1, 0, :due, :ended, :route, :connection, :module, :status, :callback, :created_at, :finished_at,
-                 :listed, :code, :reference, :digest, :delivery, :request, :state)
-         ON CONFLICT DO NOTHING",
+                 :listed, :code, :reference, :digest, :delivery, :request, :state)",
     )?
     .execute(named_params! {
         ":id": job.id.as_str(),
@@ -129,10 +128,11 @@ fn insert(session: &Session, new: &NewRow) -> rusqlite::Result<bool> {
         ":state": row.state,
         ":delivery": row.source.as_ref().map(|source| &source.delivery),
     })?;
-    if added == 1 && new.due.is_some() {
-        session.remember_row(&job.id, session.connection.last_insert_rowid());
+    if new.due.is_some() {
+        let row = session.connection.last_insert_rowid();
+        session.job_index.remember(&job.id, row);
     }
-    Ok(added == 1)
+    Ok(())
 }
 
 /// Runs a statement on the row of a job until it finds what it wants: where the row was, then where it is.
@@ -141,20 +141,15 @@ fn at_row<T>(
     id: &JobId,
     mut statement: impl FnMut(i64) -> rusqlite::Result<Option<T>>,
 ) -> rusqlite::Result<Option<T>> {
-    let remembered = session.remembered_row(id);
+    let remembered = session.job_index.remembered(id);
     if let Some(row) = remembered
         && let Some(found) = statement(row)?
     {
         return Ok(Some(found));
     }
-    let select = "SELECT rowid FROM jobs WHERE id = ?1";
-    let mut select = session.connection.prepare_cached(select)?;
-    let row: Option<i64> = select
-        .query_row([id.as_str()], |row| row.get(0))
-        .optional()?;
-    match row {
+    match session.job_index.find(&session.connection, id)? {
         Some(row) if remembered != Some(row) => {
-            session.remember_row(id, row);
+            session.job_index.remember(id, row);
             statement(row)
         }
         _ => Ok(None),
@@ -173,11 +168,16 @@ fn in_row(request: &str) -> Option<&str> {
     Some(request).filter(|request| request.len() <= MAX_IN_ROW)
 }
 
-fn replace_request(writing: &Connection, id: &JobId, request: &str) -> rusqlite::Result<()> {
+fn replace_request(
+    writing: &Connection,
+    row: i64,
+    id: &JobId,
+    request: &str,
+) -> rusqlite::Result<()> {
     let in_row = in_row(request);
     writing
-        .prepare_cached("UPDATE jobs SET request = ?1 WHERE id = ?2")?
-        .execute(params![in_row, id.as_str()])?;
+        .prepare_cached("UPDATE jobs SET request = ?1 WHERE rowid = ?2")?
+        .execute(params![in_row, row])?;
     let replace = match in_row {
         Some(_) => "DELETE FROM requests WHERE id = ?1",
         None => {
@@ -193,13 +193,17 @@ fn replace_request(writing: &Connection, id: &JobId, request: &str) -> rusqlite:
 }
 
 pub(super) fn get(session: &Session, id: &JobId) -> rusqlite::Result<Option<(String, String)>> {
+    let Some(row) = session.job_index.find(&session.connection, id)? else {
+        return Ok(None);
+    };
     let query = format!(
-        "SELECT {REQUEST}, state FROM jobs WHERE id = ?1 AND (ended IS NULL OR ended > ?2)"
+        "SELECT {REQUEST}, state FROM jobs WHERE rowid = ?1 AND +id = ?2 AND (ended IS NULL OR ended > ?3)"
     );
+    let parameters = params![row, id.as_str(), ms(session.horizon())];
     session
         .connection
         .prepare_cached(&query)?
-        .query_row(params![id.as_str(), ms(session.horizon())], |row| {
+        .query_row(parameters, |row| {
             let request: Option<String> = row.get(0)?;
             Ok((request.unwrap_or_default(), row.get(1)?))
         })
@@ -236,9 +240,9 @@ pub(super) fn claim(
     }
     let held: Option<(i64, Option<String>)> = claiming
         .prepare_cached(
-            "SELECT leased_until, parked FROM jobs WHERE id = ?1 AND (ended IS NULL OR ended > ?2)",
+            "SELECT leased_until, parked FROM jobs WHERE rowid = ?1 AND (ended IS NULL OR ended > ?2)",
         )?
-        .query_row(params![id.as_str(), horizon], |row| {
+        .query_row(params![session.job_index.find(claiming, id)?, horizon], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })
         .optional()?;
@@ -299,20 +303,21 @@ pub(super) fn write(session: &Session, row: &JobRow, write: &RowUpdate) -> rusql
                 ":version": write.version.cast_signed(),
             })?;
             if written == 1 {
-                return Ok(Some(()));
+                return Ok(Some(place));
             }
         }
         Ok(None)
     };
-    let is_written = at_row(session, &job.id, at)?.is_some();
-    if is_written && write.due.is_none() {
-        session.forget_row(&job.id);
+    let Some(place) = at_row(session, &job.id, at)? else {
+        return Ok(false);
+    };
+    if write.due.is_none() {
+        session.job_index.forget(&job.id);
     }
-    if is_written && let Some(request) = &write.request {
-        replace_request(writing, &job.id, request)?;
+    if let Some(request) = &write.request {
+        replace_request(writing, place, &job.id, request)?;
     }
-    if is_written
-        && write.due.is_none()
+    if write.due.is_none()
         && let Some(source) = &row.source
     {
         match &write.dead_letter {
@@ -320,7 +325,7 @@ pub(super) fn write(session: &Session, row: &JobRow, write: &RowUpdate) -> rusql
             None => deliveries::release(writing, source, expires_at)?,
         }
     }
-    Ok(is_written)
+    Ok(true)
 }
 
 /// The jobs that are due and not leased.
@@ -351,16 +356,18 @@ pub(super) fn oldest_due(
 }
 
 pub(super) fn park(
-    parking: &Connection,
+    session: &Session,
     id: &JobId,
     reason: &str,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
+    let parking = &session.connection;
     let update = "UPDATE jobs SET version = version + 1, leased_until = 0, due = NULL, ended = NULL, parked = ?1
-                  WHERE id = ?2 RETURNING delivery";
+                  WHERE rowid = ?2 RETURNING delivery";
+    let row = session.job_index.find(parking, id)?;
     let delivery: Option<Option<String>> = parking
         .prepare_cached(update)?
-        .query_row([reason, id.as_str()], |row| row.get(0))
+        .query_row(params![reason, row], |row| row.get(0))
         .optional()?;
     if let Some(delivery) = delivery.flatten() {
         deliveries::dead_letter(
@@ -373,15 +380,28 @@ pub(super) fn park(
     Ok(())
 }
 
-pub(super) fn unpark(unparking: &Connection, id: &JobId, due: Timestamp) -> rusqlite::Result<bool> {
-    let update = "UPDATE jobs SET version = version + 1, due = ?1, parked = NULL WHERE id = ?2 AND parked IS NOT NULL";
-    let changed = unparking
+pub(super) fn unpark(session: &Session, id: &JobId, due: Timestamp) -> rusqlite::Result<bool> {
+    let unparking = &session.connection;
+    let update = "UPDATE jobs SET version = version + 1, due = ?1, parked = NULL
+                  WHERE rowid = ?2 AND parked IS NOT NULL RETURNING delivery";
+    let row = session.job_index.find(unparking, id)?;
+    let delivery: Option<Option<String>> = unparking
         .prepare_cached(update)?
-        .execute(params![ms(due), id.as_str()])?;
-    if changed == 1 {
-        deliveries::restore_parked(unparking, id)?;
-    }
-    Ok(changed == 1)
+        .query_row(params![ms(due), row], |row| row.get(0))
+        .optional()?;
+    let Some(delivery) = delivery else {
+        return Ok(false);
+    };
+    deliveries::restore_parked(unparking, id, delivery.as_deref())?;
+    Ok(true)
+}
+
+/// Whether there is such a job, and it has not finished.
+pub(super) fn is_unfinished(session: &Session, id: &JobId) -> rusqlite::Result<bool> {
+    let row = session.job_index.find(&session.connection, id)?;
+    let select = "SELECT EXISTS (SELECT 1 FROM jobs WHERE rowid = ?1 AND finished_at IS NULL)";
+    let mut select = session.connection.prepare_cached(select)?;
+    select.query_row([row], |row| row.get(0))
 }
 
 /// Ends every lease. A leased job is always due, at the end of its lease.

@@ -159,7 +159,10 @@ impl Jobs for SqliteStore {
         let id = id.clone();
         self.write(move |session| {
             maintenance::overwriting(&session.connection, |connection| {
-                let deleted = connection.execute("DELETE FROM jobs WHERE id = ?1", [id.as_str()]);
+                let Some(row) = session.job_index.find(connection, &id)? else {
+                    return Ok(false);
+                };
+                let deleted = connection.execute("DELETE FROM jobs WHERE rowid = ?1", [row]);
                 deleted.map(|count| count == 1)
             })
         })
@@ -168,13 +171,13 @@ impl Jobs for SqliteStore {
 
     async fn park(&self, id: &JobId, reason: &str) -> Result<(), StoreError> {
         let (id, reason, now) = (id.clone(), reason.to_owned(), self.now());
-        self.write(move |session| job_rows::park(&session.connection, &id, &reason, now))
+        self.write(move |session| job_rows::park(session, &id, &reason, now))
             .await
     }
 
     async fn unpark(&self, id: &JobId, due: Timestamp) -> Result<bool, StoreError> {
         let id = id.clone();
-        self.write(move |session| job_rows::unpark(&session.connection, &id, due))
+        self.write(move |session| job_rows::unpark(session, &id, due))
             .await
     }
 }

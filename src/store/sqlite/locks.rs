@@ -5,8 +5,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::SqliteStore;
 use super::columns::ms;
+use super::session::Session;
+use super::{SqliteStore, job_rows};
+use crate::job::JobId;
 use crate::store::error::StoreError;
 use crate::store::lock::{Lock, LockHolder};
 use crate::store::{KeyValue, Locks};
@@ -91,13 +93,17 @@ fn take_lock(connection: &Connection, lock: &Lock, now: Timestamp) -> rusqlite::
     Ok(taken == 1)
 }
 
-/// A lookup of one job for each lock: there are few locks and there may be many jobs.
-pub(super) const BREAK_LOCKS: &str = "DELETE FROM locks WHERE NOT EXISTS
-     (SELECT 1 FROM jobs WHERE jobs.id = locks.holder AND finished_at IS NULL)";
-
-/// Deletes every lock except those of unfinished jobs, for which Zoho may still be working.
-pub(super) fn break_locks(connection: &Connection) -> rusqlite::Result<()> {
-    connection.prepare_cached(BREAK_LOCKS)?.execute([])?;
+/// Deletes every lock except those of unfinished jobs, for which Zoho may still be working. There are few locks.
+pub(super) fn break_locks(session: &Session) -> rusqlite::Result<()> {
+    let connection = &session.connection;
+    let mut holders = connection.prepare_cached("SELECT DISTINCT holder FROM locks")?;
+    let holders = holders.query_map([], |row| row.get(0))?;
+    for holder in holders.collect::<rusqlite::Result<Vec<String>>>()? {
+        if !job_rows::is_unfinished(session, &JobId::from_outside(&holder))? {
+            let delete = "DELETE FROM locks WHERE holder = ?1";
+            connection.prepare_cached(delete)?.execute([&holder])?;
+        }
+    }
     Ok(())
 }
 

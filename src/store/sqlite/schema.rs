@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 
+use super::job_index;
 use super::maintenance::LOG_BYTES;
 
 /// The version of the tables. The file contains it.
-const VERSION: i64 = 7;
+const VERSION: i64 = 8;
 
 /// How long a statement waits for another process, such as the command line beside the server.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -19,11 +20,12 @@ const CHECKPOINT_PAGES: u32 = 2_000;
 /// The wait between two attempts to switch to the write-ahead log.
 const WAL_RETRY_WAIT: Duration = Duration::from_millis(20);
 
-/// A large request has a row of its own, because SQLite rewrites a whole row. These rows have no row ids, so that a request is
-/// one entry of one tree. `ended` is the moment at which a row expires.
-const TABLES: &str = "
+/// Jobs, and the requests that are too large for a job's row, because SQLite rewrites a whole row. Requests have no row ids,
+/// so that each is one entry of one tree. `ended` is the moment at which a row expires.
+const JOBS: &str = "
     CREATE TABLE jobs (
-        id TEXT PRIMARY KEY,
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL,
         version INTEGER NOT NULL,
         leased_until INTEGER NOT NULL,
         due INTEGER,
@@ -44,17 +46,41 @@ const TABLES: &str = "
         request TEXT,
         state TEXT NOT NULL
     ) STRICT;
-    CREATE INDEX jobs_ended ON jobs (ended) WHERE ended IS NOT NULL;
-    CREATE UNIQUE INDEX jobs_listed ON jobs (listed);
     CREATE TABLE requests (
-        id TEXT PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
+        id TEXT PRIMARY KEY,
         stored TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
+    CREATE TRIGGER jobs_deleted AFTER DELETE ON jobs BEGIN
+        DELETE FROM requests WHERE id = old.id;
+    END;
+    CREATE INDEX jobs_ended ON jobs (ended) WHERE ended IS NOT NULL;
+    CREATE UNIQUE INDEX jobs_listed ON jobs (listed);
+";
+
+const LOCKS: &str = "
     CREATE TABLE locks (
         name TEXT PRIMARY KEY,
         holder TEXT NOT NULL,
         until INTEGER NOT NULL
     ) STRICT;
+";
+
+/// From the versions up to 7, whose jobs had one index of all ids.
+const FORMER_JOBS: &str = "
+    ALTER TABLE requests RENAME TO former_requests;
+    ALTER TABLE jobs RENAME TO former_jobs;
+    DROP INDEX IF EXISTS jobs_ended;
+    DROP INDEX IF EXISTS jobs_listed;
+";
+const COPY_FORMER_JOBS: &str = "
+    INSERT INTO jobs (number, id, version, leased_until, due, parked, ended, route, connection, module, status, callback,
+                      created_at, finished_at, listed, code, reference, digest, delivery, request, state)
+        SELECT rowid, id, version, leased_until, due, parked, ended, route, connection, module, status, callback,
+               created_at, finished_at, listed, code, reference, digest, delivery, request, state
+        FROM former_jobs ORDER BY rowid;
+    INSERT INTO requests (id, stored) SELECT id, stored FROM former_requests;
+    DROP TABLE former_requests;
+    DROP TABLE former_jobs;
 ";
 
 /// How far the time of retention has advanced, in one row.
@@ -83,6 +109,9 @@ const INDICES: &str = "
 /// A file of an earlier version with more rows keeps its former indices, because a start must not wait for new ones. Its
 /// lists are slower.
 const INDEXED_ROWS: i64 = 50_000;
+
+/// A larger file of an earlier version keeps its former tables of jobs, for the same reason. New jobs are slower.
+const COPIED_BYTES: i64 = 64 * 1024 * 1024;
 
 /// Values that all processes share, such as access tokens.
 const SHARED_VALUES: &str = "
@@ -185,7 +214,8 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     let version = version(&setup)?;
     match version {
         0 => {
-            setup.execute_batch(TABLES)?;
+            create_jobs(&setup)?;
+            setup.execute_batch(LOCKS)?;
             setup.execute_batch(DELIVERIES)?;
             setup.execute_batch(SHARED_VALUES)?;
         }
@@ -202,7 +232,7 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
             setup.execute_batch(FROM_VERSION_2)?;
             setup.execute_batch(SHARED_VALUES)?;
         }
-        3..=6 | VERSION => {}
+        3..=7 | VERSION => {}
         _ => {
             return Err(refused(format!(
                 "the file's tables have version {version}, and this program knows {VERSION}"
@@ -218,6 +248,11 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
         }
         setup.execute_batch(DELIVERY_LOG)?;
         setup.execute_batch(RECORD_ORDERS)?;
+        if version > 0 && has_small_former_jobs(&setup)? {
+            setup.execute_batch(FORMER_JOBS)?;
+            create_jobs(&setup)?;
+            setup.execute_batch(COPY_FORMER_JOBS)?;
+        }
         let rows: Option<i64> =
             setup.query_row("SELECT max(rowid) FROM jobs", [], |row| row.get(0))?;
         if rows.is_none_or(|rows| rows <= INDEXED_ROWS) {
@@ -226,6 +261,19 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
         setup.pragma_update(None, "user_version", VERSION)?;
     }
     setup.commit()
+}
+
+/// Whether the jobs have one index of all ids, and are few enough to be copied.
+fn has_small_former_jobs(setup: &Connection) -> rusqlite::Result<bool> {
+    let number = |name| setup.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let pages = number("page_count")? - number("freelist_count")?;
+    let is_small = pages.saturating_mul(number("page_size")?) <= COPIED_BYTES;
+    Ok(is_small && !job_index::has_parts(setup)?)
+}
+
+fn create_jobs(setup: &Connection) -> rusqlite::Result<()> {
+    setup.execute_batch(JOBS)?;
+    setup.execute_batch(job_index::JOBS_ID)
 }
 
 /// Adds the columns that the table of jobs lacks.

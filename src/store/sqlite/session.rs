@@ -1,7 +1,5 @@
 //! An open database, and the time by which its rows expire.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -12,16 +10,13 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::columns::{moment, ms};
+use super::job_index::JobIndex;
 use super::schema;
 use crate::clock::{Clock, after};
-use crate::job::JobId;
 use crate::store::retention::Retention;
 
 /// Prepared statements that a connection keeps.
 const STATEMENTS: usize = 64;
-
-/// Rows of unfinished jobs that a connection remembers.
-const ROWS: usize = 4_096;
 
 /// The time by which rows expire. It advances with the time that processes see pass and not with the machine's clock, so
 /// that a clock that jumps deletes nothing early. The file stores it, and it stands still while no server runs.
@@ -81,7 +76,8 @@ pub(super) struct Session {
     /// None: the latest finished jobs are kept, by number.
     time: Option<RetentionTime>,
     file: Option<Arc<OnceLock<OpenFile>>>,
-    rows: RefCell<HashMap<JobId, i64>>,
+    /// Where the rows of jobs are.
+    pub(super) job_index: JobIndex,
 }
 
 /// The file of an open database, and the one beside it with its latest commits.
@@ -127,31 +123,11 @@ impl Session {
             time.start(&connection)?;
         }
         Ok(Self {
+            job_index: JobIndex::of(&connection)?,
             connection,
             time,
             file,
-            rows: RefCell::default(),
         })
-    }
-
-    /// Remembers where the row of an unfinished job is: a look-up among the ids of many jobs reads a page that nothing else needs.
-    /// Another process may move the row, and a transaction that is rolled back removes it.
-    pub(super) fn remember_row(&self, id: &JobId, row: i64) {
-        let mut rows = self.rows.borrow_mut();
-        if rows.len() >= ROWS {
-            rows.clear();
-        }
-        rows.insert(id.clone(), row);
-    }
-
-    /// Where the row of a job was.
-    pub(super) fn remembered_row(&self, id: &JobId) -> Option<i64> {
-        self.rows.borrow().get(id).copied()
-    }
-
-    /// Forgets the row of a job that has finished.
-    pub(super) fn forget_row(&self, id: &JobId) {
-        self.rows.borrow_mut().remove(id);
     }
 
     /// Rows that expired before this moment count as deleted.

@@ -2,6 +2,7 @@
 
 mod files;
 mod group_commit;
+mod parts;
 mod retention;
 
 use super::*;
@@ -84,7 +85,7 @@ async fn job_is_found_where_another_process_put_it() {
     let store = SqliteStore::in_file(path.clone());
     store.add(&moved, None).await.expect("added");
 
-    // The row of the other job is now where that of the first was.
+    // The row of the first job is gone, and it has another.
     let second = SqliteStore::in_file(path);
     second.delete_job(&moved.id).await.expect("deleted");
     second.add(&other, None).await.expect("added");
@@ -178,6 +179,7 @@ async fn version_2_file_is_migrated_without_its_tokens() {
     let store = SqliteStore::in_file(path.clone());
     store.add(&job, None).await.expect("added");
     drop(store);
+    parts::to_version_7(&path);
     let second = Connection::open(&path).expect("a file");
     second
         .execute_batch(

@@ -270,7 +270,9 @@ impl Loop {
 
     fn read(&self, session: &Session, request: Request) {
         if let Some(mut task) = self.accept(request) {
-            let done = run(session, task.as_mut());
+            // One transaction, so that all statements see the same moment.
+            let begun = execute(session, "BEGIN");
+            let done = begun.and_then(|()| in_transaction(session, task.as_mut()));
             task.answer(done.map_err(|error| store_error(&error)));
         }
     }
@@ -383,6 +385,7 @@ pub(super) fn end_transaction(session: &Session) -> rusqlite::Result<()> {
 
 /// Rolls the transaction back, unless an error has done so.
 pub(super) fn roll_back(session: &Session) -> rusqlite::Result<()> {
+    session.job_index.forget_all();
     match session.connection.is_autocommit() {
         true => Ok(()),
         false => execute(session, "ROLLBACK"),

@@ -183,6 +183,7 @@ async fn backlog_refuses_new_jobs_until_driven() {
 
 /// A file of version 3 as it was: without the time of retention, and with other indices.
 fn to_version_3(path: &std::path::Path) {
+    parts::to_version_7(path);
     let former = Connection::open(path).expect("a file");
     former
         .execute_batch(
@@ -204,6 +205,7 @@ async fn version_6_file_is_migrated() {
     let (former, new) = (job("d", start()), job("e", start()));
     store.add(&former, None).await.expect("added");
     drop(store);
+    parts::to_version_7(&path);
     let file = Connection::open(&path).expect("a file");
     file.execute_batch(
         "INSERT INTO requests (id, stored) SELECT id, request FROM jobs;
