@@ -28,6 +28,7 @@ use bench::served::{Served, form};
 use database::SampleRows;
 use light_receiver::LightReceiver;
 use load::LoadResult;
+use rusqlite::Connection;
 
 /// Records of the simulated Zoho.
 const RECORDS: u64 = 20_000;
@@ -83,6 +84,7 @@ impl Arguments {
 /// A server and the load that it gets.
 struct Measured {
     world: Served,
+    store: Connection,
     turns: u64,
     load: LoadResult,
     /// The time of the load, and until all its jobs had finished.
@@ -134,15 +136,17 @@ async fn main() -> ExitCode {
         callbacks == accepted as u64,
     );
     measured.report_memory(&mut report, idle);
-    report_due(&report, &measured.world);
+    report_due(&report, &measured.store);
     report.exit_code()
 }
 
 impl Measured {
     /// Starts a server over a store with so many finished jobs.
     async fn start(arguments: &Arguments, finished: u64, receiver: &LightReceiver) -> Self {
+        let world = start(arguments, finished, receiver).await;
         Self {
-            world: start(arguments, finished, receiver).await,
+            store: database::open(&store(&world)),
+            world,
             turns: 0,
             load: LoadResult::default(),
             whole: Duration::ZERO,
@@ -161,7 +165,7 @@ impl Measured {
         let load = self.run_load(arguments, time).await;
         self.load.add(load);
         self.undone = self.unfinished();
-        self.drained = drain(&self.world).await;
+        self.drained = self.drain().await;
         self.used.add(&Processor::now(&self.world), &before);
         self.whole += begun.elapsed();
         self.turns += 1;
@@ -191,14 +195,27 @@ impl Measured {
             }
             self.backlog = self.backlog.max(self.unfinished());
             if self.sample.is_none() {
-                self.sample = SampleRows::of(&database::open(&store(&self.world)));
+                self.sample = SampleRows::of(&self.store);
             }
         }
     }
 
     fn unfinished(&self) -> u64 {
-        let store = database::open(&store(&self.world));
-        database::number(&store, UNFINISHED)
+        database::number(&self.store, UNFINISHED)
+    }
+
+    /// Waits until every job has finished and its callback is delivered.
+    async fn drain(&self) -> Duration {
+        let start = Instant::now();
+        while self.unfinished() > 0 {
+            assert!(
+                start.elapsed() < Duration::from_secs(600),
+                "{}",
+                self.world.log()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        start.elapsed()
     }
 
     fn report(&self, report: &mut BenchmarkReport, arguments: &Arguments) {
@@ -283,30 +300,14 @@ fn store(world: &Served) -> PathBuf {
     world.data().join("masshook.db")
 }
 
-/// Waits until every job has finished and its callback is delivered.
-async fn drain(world: &Served) -> Duration {
-    let store = database::open(&store(world));
-    let start = Instant::now();
-    while database::number(&store, UNFINISHED) > 0 {
-        assert!(
-            start.elapsed() < Duration::from_secs(600),
-            "{}",
-            world.log()
-        );
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    start.elapsed()
-}
-
 fn report_full_load(report: &mut BenchmarkReport, measured: &Measured) {
     let rate = measured.load.rate();
     report.requirement("accepted/s", format!("{rate:.0}"), "5000", rate >= 5_000.0);
     let Some(sample) = &measured.sample else {
         return report.requirement("rows of a delivery", "none seen", "some", false);
     };
-    let original = database::open(&store(&measured.world));
     let file = |name: &str| measured.world.data().join(name);
-    let commits = sample.commits_per_second(&original, &file("commits.db"), COMMITS_TIME);
+    let commits = sample.commits_per_second(&measured.store, &file("commits.db"), COMMITS_TIME);
     let row = database::row_commits_per_second(&file("row.db"), sample.bytes(), COMMITS_TIME);
     report.result("single commits of the same rows/s", format!("{commits:.0}"));
     report.result("single commits of one plain row/s", format!("{row:.0}"));
@@ -365,8 +366,7 @@ fn report_ratio(
 }
 
 /// The time of the query for due jobs, over the store as it is now.
-fn report_due(report: &BenchmarkReport, world: &Served) {
-    let store = database::open(&store(world));
+fn report_due(report: &BenchmarkReport, store: &Connection) {
     let query =
         "SELECT id FROM jobs WHERE due <= ?1 AND leased_until <= ?1 ORDER BY due, id LIMIT 1000";
     let mut query = store.prepare(query).expect("prepared");
