@@ -3,7 +3,7 @@
 //! filters in memory tell which of the full parts do not contain an id.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use fastbloom::BloomFilter;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -52,14 +52,8 @@ pub(super) struct JobIndex {
 struct FullParts {
     /// The part of the next job, before which the others were listed.
     next: i64,
-    parts: Vec<FullPart>,
-}
-
-#[derive(Debug)]
-struct FullPart {
-    number: i64,
-    /// None until its ids are read.
-    filter: Option<BloomFilter>,
+    /// The filter of each. None until its ids are read.
+    filters: BTreeMap<i64, Option<BloomFilter>>,
 }
 
 impl JobIndex {
@@ -125,34 +119,18 @@ impl JobIndex {
         Ok(None)
     }
 
-    /// Returns the first ids, in their order, that a query finds in the parts. Its parameters from the second on are those
-    /// given.
-    pub(super) fn ids_in_parts(
+    /// The condition of a query of one part, whose number is its first parameter, and the numbers of all parts.
+    pub(super) fn parts(
         &self,
         connection: &Connection,
-        condition: &str,
-        parameters: &[&dyn rusqlite::ToSql],
-        limit: usize,
-    ) -> rusqlite::Result<Vec<String>> {
-        let (in_part, parts) = match self.has_parts {
-            true => ("number >> 16 = ?1", parts(connection, i64::MAX).collect()),
-            false => ("?1 IS NOT NULL", Ok(vec![0])),
-        };
-        let select = format!(
-            "SELECT id FROM jobs WHERE {in_part} AND {condition} ORDER BY id LIMIT {limit}"
-        );
-        let mut select = connection.prepare_cached(&select)?;
-        let mut found = Vec::new();
-        for part in parts? {
-            let parameters =
-                std::iter::once(&part as &dyn rusqlite::ToSql).chain(parameters.iter().copied());
-            let rows =
-                select.query_map(rusqlite::params_from_iter(parameters), |row| row.get(0))?;
-            found.extend(rows.collect::<rusqlite::Result<Vec<String>>>()?);
-        }
-        found.sort_unstable();
-        found.truncate(limit);
-        Ok(found)
+    ) -> rusqlite::Result<(&'static str, Vec<i64>)> {
+        Ok(match self.has_parts {
+            true => {
+                let parts = parts_before(connection, i64::MAX);
+                ("number >> 16 = ?1", parts.collect::<Result<_, _>>()?)
+            }
+            false => ("?1 IS NOT NULL", vec![0]),
+        })
     }
 }
 
@@ -161,28 +139,27 @@ impl FullParts {
     /// read yet may contain any id.
     fn update(&mut self, connection: &Connection, next: i64) -> rusqlite::Result<()> {
         if self.next != next {
-            let mut known = std::mem::take(&mut self.parts);
-            for number in parts(connection, next << PART_BITS) {
-                let number = number?;
-                let place = known.iter().position(|part| part.number == number);
-                let filter = place.and_then(|place| known.swap_remove(place).filter);
-                self.parts.push(FullPart { number, filter });
+            let mut known = std::mem::take(&mut self.filters);
+            for part in parts_before(connection, next << PART_BITS) {
+                let part = part?;
+                self.filters.insert(part, known.remove(&part).flatten());
             }
             self.next = next;
         }
-        let unread = self.parts.iter_mut().find(|part| part.filter.is_none());
-        if let Some(part) = unread {
-            part.filter = Some(read_filter(connection, part.number)?);
+        let mut latest_first = self.filters.iter_mut().rev();
+        if let Some((part, filter)) = latest_first.find(|(_, filter)| filter.is_none()) {
+            *filter = Some(read_filter(connection, *part)?);
         }
         Ok(())
     }
 
+    /// The latest first.
     fn that_may_contain(&self, id: &JobId) -> impl Iterator<Item = i64> {
-        let parts = self.parts.iter().filter(|part| {
-            let filter = part.filter.as_ref();
+        let parts = self.filters.iter().rev().filter(|(_, filter)| {
+            let filter = filter.as_ref();
             filter.is_none_or(|filter| filter.contains(id.as_str()))
         });
-        parts.map(|part| part.number)
+        parts.map(|(part, _)| *part)
     }
 }
 
@@ -192,7 +169,10 @@ pub(super) fn has_parts(connection: &Connection) -> rusqlite::Result<bool> {
 }
 
 /// The parts with rows before a row, the latest first.
-fn parts(connection: &Connection, before: i64) -> impl Iterator<Item = rusqlite::Result<i64>> {
+fn parts_before(
+    connection: &Connection,
+    before: i64,
+) -> impl Iterator<Item = rusqlite::Result<i64>> {
     let below = move |before: i64| -> rusqlite::Result<Option<i64>> {
         let mut select = connection.prepare_cached(PART_BELOW)?;
         select.query_row([before], |row| row.get(0))
@@ -213,7 +193,7 @@ fn find_in_part(connection: &Connection, part: i64, id: &JobId) -> rusqlite::Res
 fn read_filter(connection: &Connection, part: i64) -> rusqlite::Result<BloomFilter> {
     let mut count = connection.prepare_cached(PART_COUNT)?;
     let count: i64 = count.query_row([part], |row| row.get(0))?;
-    let count = usize::try_from(count).unwrap_or(1).max(1);
+    let count = usize::try_from(count).unwrap_or_default();
     let mut filter = BloomFilter::with_false_pos(FALSE_POSITIVES).expected_items(count);
     let mut ids = connection.prepare_cached(PART_IDS)?;
     let mut rows = ids.query([part])?;

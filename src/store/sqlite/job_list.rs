@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rusqlite::{Row, params};
 
-use super::columns::{from_name, moment, ms, name};
+use super::columns::{count, from_name, moment, ms, name};
 use super::session::Session;
 use crate::job::{CallbackStatus, Counts, JobId, JobStatus};
 use crate::store::listing::{
@@ -233,9 +233,20 @@ pub(super) fn ids_with_prefix(
     prefix: &str,
     limit: usize,
 ) -> rusqlite::Result<Vec<String>> {
-    let condition = "id >= ?2 AND id < ?3 AND (ended IS NULL OR ended > ?4)";
+    let (in_part, parts) = session.job_index.parts(&session.connection)?;
+    let select = format!(
+        "SELECT id FROM jobs WHERE {in_part} AND id >= ?2 AND id < ?3 AND (ended IS NULL OR ended > ?4) ORDER BY id LIMIT ?5"
+    );
+    let mut query = session.connection.prepare_cached(&select)?;
     let (end, horizon) = (format!("{prefix}~"), ms(session.horizon()));
-    let parameters = params![prefix, end, horizon];
-    let (index, connection) = (&session.job_index, &session.connection);
-    index.ids_in_parts(connection, condition, parameters, limit)
+    let mut ids: Vec<String> = Vec::new();
+    for part in parts {
+        let parameters = params![part, prefix, end, horizon, count(limit)];
+        for id in query.query_map(parameters, |row| row.get(0))? {
+            ids.push(id?);
+        }
+    }
+    ids.sort_unstable();
+    ids.truncate(limit);
+    Ok(ids)
 }

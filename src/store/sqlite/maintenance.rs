@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode};
 
 use super::columns::{count, ms};
+use super::schema::number;
 use super::session::Session;
 use super::worker::{begin, end_transaction};
 
@@ -199,8 +200,9 @@ pub(super) fn overwriting<T>(
 ///
 /// Deletions of finished jobs and deliveries overwrite nothing, as that would double what they write.
 pub(super) fn rewrite(connection: &Connection) -> rusqlite::Result<bool> {
-    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    if number("page_count")?.saturating_mul(number("page_size")?) > REWRITTEN_IN_MEMORY {
+    if number(connection, "page_count")?.saturating_mul(number(connection, "page_size")?)
+        > REWRITTEN_IN_MEMORY
+    {
         connection.pragma_update(None, "temp_store", "FILE")?;
     }
     let start = Instant::now();
@@ -235,9 +237,7 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 /// Copies the write-ahead log into the database and empties it, unless another process still reads it. Returns whether it
 /// is empty.
 pub(super) fn shorten_log(connection: &Connection) -> rusqlite::Result<bool> {
-    let timeout: u64 = connection.pragma_query_value(None, "busy_timeout", |row| {
-        row.get::<_, i64>(0).map(i64::unsigned_abs)
-    })?;
+    let timeout = number(connection, "busy_timeout")?.unsigned_abs();
     connection.busy_timeout(Duration::ZERO)?;
     let shortened = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
         row.get::<_, i64>(0).map(|busy| busy == 0)
@@ -248,15 +248,14 @@ pub(super) fn shorten_log(connection: &Connection) -> rusqlite::Result<bool> {
 
 /// Gives free pages back to the file system. Returns whether there are more. Files of earlier versions keep theirs.
 fn give_space_back(connection: &Connection) -> rusqlite::Result<bool> {
-    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let is_incremental = number("auto_vacuum")? == 2;
-    let spare = FREE_PAGES.max(number("page_count")? / 4);
-    if !is_incremental || number("freelist_count")? <= spare {
+    let is_incremental = number(connection, "auto_vacuum")? == 2;
+    let spare = FREE_PAGES.max(number(connection, "page_count")? / 4);
+    if !is_incremental || number(connection, "freelist_count")? <= spare {
         return Ok(false);
     }
     let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
     let mut freed = vacuum.query([])?;
     // Each step gives one page back.
     while freed.next()?.is_some() {}
-    Ok(number("freelist_count")? > spare)
+    Ok(number(connection, "freelist_count")? > spare)
 }

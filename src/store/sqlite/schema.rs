@@ -72,16 +72,8 @@ const FORMER_JOBS: &str = "
     DROP INDEX IF EXISTS jobs_ended;
     DROP INDEX IF EXISTS jobs_listed;
 ";
-const COPY_FORMER_JOBS: &str = "
-    INSERT INTO jobs (number, id, version, leased_until, due, parked, ended, route, connection, module, status, callback,
-                      created_at, finished_at, listed, code, reference, digest, delivery, request, state)
-        SELECT rowid, id, version, leased_until, due, parked, ended, route, connection, module, status, callback,
-               created_at, finished_at, listed, code, reference, digest, delivery, request, state
-        FROM former_jobs ORDER BY rowid;
-    INSERT INTO requests (id, stored) SELECT id, stored FROM former_requests;
-    DROP TABLE former_requests;
-    DROP TABLE former_jobs;
-";
+const FORMER_COLUMNS: &str = "id, version, leased_until, due, parked, ended, route, connection, module, status, callback, created_at, \
+                              finished_at, listed, code, reference, digest, delivery, request, state";
 
 /// How far the time of retention has advanced, in one row.
 const RETENTION: &str = "
@@ -204,7 +196,12 @@ pub(super) fn open(file: Option<&Path>) -> rusqlite::Result<Connection> {
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+    number(connection, "user_version")
+}
+
+/// The value of a pragma.
+pub(super) fn number(connection: &Connection, pragma: &str) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, pragma, |row| row.get(0))
 }
 
 /// Creates the tables, or changes those of an earlier version.
@@ -249,9 +246,7 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
         setup.execute_batch(DELIVERY_LOG)?;
         setup.execute_batch(RECORD_ORDERS)?;
         if version > 0 && has_small_former_jobs(&setup)? {
-            setup.execute_batch(FORMER_JOBS)?;
-            create_jobs(&setup)?;
-            setup.execute_batch(COPY_FORMER_JOBS)?;
+            copy_jobs(&setup)?;
         }
         let rows: Option<i64> =
             setup.query_row("SELECT max(rowid) FROM jobs", [], |row| row.get(0))?;
@@ -265,10 +260,21 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
 
 /// Whether the jobs have one index of all ids, and are few enough to be copied.
 fn has_small_former_jobs(setup: &Connection) -> rusqlite::Result<bool> {
-    let number = |name| setup.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let pages = number("page_count")? - number("freelist_count")?;
-    let is_small = pages.saturating_mul(number("page_size")?) <= COPIED_BYTES;
+    let pages = number(setup, "page_count")? - number(setup, "freelist_count")?;
+    let is_small = pages.saturating_mul(number(setup, "page_size")?) <= COPIED_BYTES;
     Ok(is_small && !job_index::has_parts(setup)?)
+}
+
+/// Copies the jobs to new tables.
+fn copy_jobs(setup: &Connection) -> rusqlite::Result<()> {
+    setup.execute_batch(FORMER_JOBS)?;
+    create_jobs(setup)?;
+    setup.execute_batch(&format!(
+        "INSERT INTO jobs (number, {FORMER_COLUMNS}) SELECT rowid, {FORMER_COLUMNS} FROM former_jobs ORDER BY rowid;
+         INSERT INTO requests (id, stored) SELECT id, stored FROM former_requests;
+         DROP TABLE former_requests;
+         DROP TABLE former_jobs;"
+    ))
 }
 
 fn create_jobs(setup: &Connection) -> rusqlite::Result<()> {

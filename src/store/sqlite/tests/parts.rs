@@ -33,7 +33,7 @@ async fn row_of(store: &SqliteStore, id: &JobId) -> i64 {
     row.await.expect("a row")
 }
 
-/// A job in each of four parts, two of which have been read before and after they were full.
+/// Jobs in the first and the last rows of parts, with parts between them that have none.
 #[tokio::test]
 async fn job_of_any_part_is_found_and_added_once() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -60,7 +60,7 @@ async fn job_of_any_part_is_found_and_added_once() {
         assert_eq!(row_of(&store, &job.id).await, row);
     }
     let until = start() + Duration::from_secs(60);
-    // Each request reads one part more, so a later one decides by other means.
+    // Each request reads the ids of one part more, so the later ones have all filters.
     for _ in 0..2 {
         for job in &jobs {
             assert_eq!(add_again(&store, job).await, AddResult::Existing);
