@@ -18,9 +18,6 @@ const WRITE_PRICE: f64 = 0.625;
 const READ_PRICE: f64 = 0.125;
 const QUEUE_PRICE: f64 = 0.40;
 
-/// The window in which events are collected, in seconds.
-const WINDOW_S: i64 = 10;
-
 /// What a number of events cost, for one event.
 struct Bill {
     write_units: f64,
@@ -161,36 +158,23 @@ async fn event_in_window_costs_at_most_eight_write_units() {
     let mut stack = Stack::start(name).await;
     let path = stack.folder.path().join("window.yaml");
     let config = std::fs::read_to_string(stack.folder.path().join("masshook.yaml"));
-    let config = format!("batch_window: {WINDOW_S}s\n{}", config.expect("the config"));
+    let config = format!("batch_window: 10s\n{}", config.expect("the config"));
     std::fs::write(&path, config).expect("written");
     stack.inbound = stack.another_inbound(&[("MASSHOOK_CONFIG", &path.display().to_string())]);
-    let window = || SystemClock.now().as_second().div_euclid(WINDOW_S);
-    let mut ids = Vec::new();
-    // Events of two windows cost more: each window has its turns. So the 100 events are sent until they are in one.
-    for attempt in 0..5 {
-        let before = Moto::shared().billed(name).len();
-        let first = window();
-        let forms = (0..100_u64).map(|number| {
-            let stack = &stack;
-            async move {
-                let event = format!("e{attempt}-{number}");
-                let form = json!({"event": event, "ids": [stack.lead(number)]});
-                stack.form(&form).await.job_id()
-            }
-        });
-        ids.extend(join_all(forms).await);
-        let is_one = window() == first;
-        stack.finish_all(&ids).await;
-        if !is_one {
-            continue;
+    // A busy machine takes them in during several windows. Each costs a few units more: the permits of its own calls.
+    let forms = (0..100_u64).map(|number| {
+        let stack = &stack;
+        async move {
+            let form = json!({"event": format!("e{number}"), "ids": [stack.lead(number)]});
+            stack.form(&form).await.job_id()
         }
-        let lines = &Moto::shared().billed(name)[before..];
-        let bill = Bill::print(&format!("event in a window of {WINDOW_S} s"), 100, lines);
-        println!("    {} calls", stack.count("mass_update_post").await);
-        assert!(bill.write_units <= 8.0, "{}", bill.write_units);
-        return;
-    }
-    panic!("this machine does not take in 100 events in {WINDOW_S} s");
+    });
+    let ids = join_all(forms).await;
+    stack.finish_all(&ids).await;
+    let lines = Moto::shared().billed(name);
+    let bill = Bill::print("event in a window of 10 s", 100, &lines);
+    println!("    {} calls", stack.count("mass_update_post").await);
+    assert!(bill.write_units <= 8.0, "{}", bill.write_units);
 }
 
 #[tokio::test]
