@@ -199,6 +199,21 @@ fn version(connection: &Connection) -> rusqlite::Result<i64> {
     number(connection, "user_version")
 }
 
+/// Fails if the tables are not those of this program. It is called in every transaction that writes.
+pub(super) fn check_version(connection: &Connection) -> rusqlite::Result<()> {
+    let mut select = connection.prepare_cached("PRAGMA user_version")?;
+    match select.query_row([], |row| row.get(0))? {
+        VERSION => Ok(()),
+        version => Err(unknown(version)),
+    }
+}
+
+fn unknown(version: i64) -> rusqlite::Error {
+    refused(format!(
+        "the file's tables have version {version}, and this program knows {VERSION}"
+    ))
+}
+
 /// The value of a pragma.
 pub(super) fn number(connection: &Connection, pragma: &str) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, pragma, |row| row.get(0))
@@ -230,11 +245,7 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
             setup.execute_batch(SHARED_VALUES)?;
         }
         3..=7 | VERSION => {}
-        _ => {
-            return Err(refused(format!(
-                "the file's tables have version {version}, and this program knows {VERSION}"
-            )));
-        }
+        _ => return Err(unknown(version)),
     }
     if version != VERSION {
         if version < 4 {

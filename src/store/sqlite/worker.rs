@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::maintenance::Maintenance;
-use super::schema::refused;
+use super::schema::{self, refused};
 use super::session::{OpenFile, RetentionTime, Session};
 use super::store_error;
 use crate::store::error::StoreError;
@@ -331,9 +331,10 @@ impl Loop {
     }
 }
 
-/// Begins a transaction that writes.
+/// Begins a transaction that writes. Another process may have changed the tables.
 pub(super) fn begin(session: &Session) -> rusqlite::Result<()> {
-    execute(session, "BEGIN IMMEDIATE")
+    execute(session, "BEGIN IMMEDIATE")?;
+    schema::check_version(&session.connection).or_else(|error| roll_back(session).and(Err(error)))
 }
 
 fn execute(session: &Session, statement: &str) -> rusqlite::Result<()> {

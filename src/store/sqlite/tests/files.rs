@@ -31,6 +31,32 @@ async fn deleted_file_refuses_writes_until_restored() {
     }
 }
 
+/// A program that knows other tables may have changed them while this one had the file open.
+#[tokio::test]
+async fn tables_of_another_version_refuse_writes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("jobs.db");
+    let store = SqliteStore::in_file(path.clone());
+    store.add(&job("a", start()), None).await.expect("added");
+    let other = Connection::open(&path).expect("a file");
+    let version: u32 = other
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .expect("a version");
+    let set = |version: u32| {
+        other
+            .pragma_update(None, "user_version", version)
+            .expect("written");
+    };
+    set(version + 1);
+    let refused = store.add(&job("b", start()), None).await;
+    let refused = refused.expect_err("the tables may be others").to_string();
+    let expected = format!("tables have version {}", version + 1);
+    assert!(refused.contains(&expected), "{refused}");
+    set(version);
+    let added = store.add(&job("b", start()), None).await;
+    assert_eq!(added.expect("added"), AddResult::New);
+}
+
 /// Calls a function when it is woken, on the thread that wakes it.
 struct OnWake<F>(Mutex<Option<F>>);
 
