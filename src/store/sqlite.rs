@@ -9,6 +9,7 @@ mod job_rows;
 mod jobs;
 mod locks;
 mod maintenance;
+mod part_filters;
 mod record_order;
 mod schema;
 mod session;
@@ -51,7 +52,7 @@ enum Database {
     File {
         writer: Worker,
         reader: Worker,
-        /// Reads lists, which take longer than what the engine waits for.
+        /// Reads lists and filters, which take longer than what the engine waits for.
         lister: Box<Worker>,
     },
 }
@@ -124,7 +125,7 @@ impl SqliteStore {
     ) -> Result<T, StoreError> {
         match &*self.database {
             Database::Memory { time, session } => in_memory(time, session, |session| {
-                worker::begin(session)?;
+                worker::begin(session, Access::Write)?;
                 let done = work(session);
                 match &done {
                     Ok(_) => worker::end_transaction(session)?,
@@ -158,14 +159,15 @@ impl SqliteStore {
         }
     }
 
-    /// Deletes expired rows: in a file little by little, between requests.
+    /// Deletes expired rows: in a file little by little, between requests. There the filters of the index are read, too.
     fn maintain(&self) -> Result<(), StoreError> {
         match &*self.database {
             Database::Memory { time, session } => in_memory(time, session, |session| {
                 maintenance::delete_rows(session, || true)
             }),
-            Database::File { writer, .. } => {
+            Database::File { writer, lister, .. } => {
                 writer.maintain();
+                lister.maintain();
                 Ok(())
             }
         }

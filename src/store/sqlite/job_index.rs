@@ -2,12 +2,14 @@
 //! once there are many. The index therefore has parts in the order of the rows, so that new ids are near each other, and
 //! filters in memory tell which of the full parts do not contain an id.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use fastbloom::BloomFilter;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::part_filters::{PartFilters, filter_for};
 use crate::job::JobId;
 
 /// Rows of unfinished jobs that a connection remembers.
@@ -33,9 +35,6 @@ pub(super) const PART_BELOW: &str = "SELECT max(number) >> 16 FROM jobs WHERE nu
 /// The row of the next job. No row is used twice, so the parts before that of this row take no more jobs.
 const NEXT_ROW: &str = "SELECT seq + 1 FROM sqlite_sequence WHERE name = 'jobs'";
 
-/// An id that is not in a full part passes its filter with this probability.
-const FALSE_POSITIVES: f64 = 0.01;
-
 /// Whether the index has parts. A large file of an earlier version has one index of all ids.
 const HAS_PARTS: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'jobs_id')";
 
@@ -45,6 +44,9 @@ pub(super) struct JobIndex {
     has_parts: bool,
     rows: RefCell<HashMap<JobId, i64>>,
     full: RefCell<FullParts>,
+    filters: Arc<PartFilters>,
+    /// The row of the next job when this connection last read a filter.
+    filtered_until: Cell<i64>,
 }
 
 /// The parts that take no more jobs.
@@ -52,17 +54,19 @@ pub(super) struct JobIndex {
 struct FullParts {
     /// The part of the next job, before which the others were listed.
     next: i64,
-    /// The filter of each. None until its ids are read.
-    filters: BTreeMap<i64, Option<BloomFilter>>,
+    /// Those with jobs, the latest first.
+    parts: Vec<i64>,
 }
 
 impl JobIndex {
-    /// The index of an open database.
-    pub(super) fn of(connection: &Connection) -> rusqlite::Result<Self> {
+    /// The index of an open database. All connections to it share the filters.
+    pub(super) fn of(connection: &Connection, filters: Arc<PartFilters>) -> rusqlite::Result<Self> {
         Ok(Self {
             has_parts: has_parts(connection)?,
             rows: RefCell::default(),
             full: RefCell::default(),
+            filters,
+            filtered_until: Cell::default(),
         })
     }
 
@@ -103,20 +107,65 @@ impl JobIndex {
             let mut select = connection.prepare_cached(select)?;
             return select.query_row([id.as_str()], |row| row.get(0)).optional();
         }
-        let mut next = connection.prepare_cached(NEXT_ROW)?;
-        let next: Option<i64> = next.query_row([], |row| row.get(0)).optional()?;
-        let next = next.map_or(0, |next| next >> PART_BITS);
+        let next = part_of(next_row(connection)?);
         if let Some(row) = find_in_part(connection, next, id)? {
             return Ok(Some(row));
         }
-        let mut full = self.full.borrow_mut();
-        full.update(connection, next)?;
-        for part in full.that_may_contain(id) {
+        let full = self.full_parts(connection, next)?;
+        for part in self.filters.that_may_contain(id, &full) {
             if let Some(row) = find_in_part(connection, part, id)? {
                 return Ok(Some(row));
             }
         }
         Ok(None)
+    }
+
+    /// Whether all full parts have filters.
+    #[cfg(test)]
+    pub(super) fn has_all_filters(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        Ok(self.filters.are_complete(part_of(next_row(connection)?)))
+    }
+
+    /// Reads the ids of the latest full part without a filter. Returns whether there was one: reading all could take seconds.
+    /// The transaction must be one that only reads, as what is written in it may be undone.
+    pub(super) fn read_filter(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        if !self.has_parts {
+            return Ok(false);
+        }
+        let row = next_row(connection)?;
+        if row < self.filtered_until.replace(row) {
+            // An earlier copy of the file was restored while it was open.
+            self.filters.clear();
+            self.full.take();
+        }
+        let next = part_of(row);
+        let full = self.full_parts(connection, next)?;
+        let Some(part) = self.filters.first_without(&full) else {
+            self.filters.complete(next, &full);
+            return Ok(false);
+        };
+        let filter = read_ids(connection, part).inspect_err(|error| {
+            tracing::warn!(
+                "the ids of the jobs in rows {} to {} cannot be read, so until the next start every look-up searches them: {error}",
+                part << PART_BITS,
+                ((part + 1) << PART_BITS) - 1
+            );
+        });
+        self.filters.add(part, filter.ok());
+        Ok(true)
+    }
+
+    /// The parts before `next` with jobs, the latest first.
+    fn full_parts(
+        &self,
+        connection: &Connection,
+        next: i64,
+    ) -> rusqlite::Result<Ref<'_, Vec<i64>>> {
+        if self.full.borrow().next != next {
+            let parts = parts_before(connection, next << PART_BITS).collect::<Result<_, _>>()?;
+            self.full.replace(FullParts { next, parts });
+        }
+        Ok(Ref::map(self.full.borrow(), |full| &full.parts))
     }
 
     /// The condition of a query of one part, whose number is its first parameter, and the numbers of all parts.
@@ -131,35 +180,6 @@ impl JobIndex {
             }
             false => ("?1 IS NOT NULL", vec![0]),
         })
-    }
-}
-
-impl FullParts {
-    /// Lists the parts before `next`, and reads the ids of one of them, as reading all could take seconds. Parts that are not
-    /// read yet may contain any id.
-    fn update(&mut self, connection: &Connection, next: i64) -> rusqlite::Result<()> {
-        if self.next != next {
-            let mut known = std::mem::take(&mut self.filters);
-            for part in parts_before(connection, next << PART_BITS) {
-                let part = part?;
-                self.filters.insert(part, known.remove(&part).flatten());
-            }
-            self.next = next;
-        }
-        let mut latest_first = self.filters.iter_mut().rev();
-        if let Some((part, filter)) = latest_first.find(|(_, filter)| filter.is_none()) {
-            *filter = Some(read_filter(connection, *part)?);
-        }
-        Ok(())
-    }
-
-    /// The latest first.
-    fn that_may_contain(&self, id: &JobId) -> impl Iterator<Item = i64> {
-        let parts = self.filters.iter().rev().filter(|(_, filter)| {
-            let filter = filter.as_ref();
-            filter.is_none_or(|filter| filter.contains(id.as_str()))
-        });
-        parts.map(|(part, _)| *part)
     }
 }
 
@@ -183,6 +203,16 @@ fn parts_before(
     })
 }
 
+fn next_row(connection: &Connection) -> rusqlite::Result<i64> {
+    let mut select = connection.prepare_cached(NEXT_ROW)?;
+    let row = select.query_row([], |row| row.get(0)).optional()?;
+    Ok(row.unwrap_or_default())
+}
+
+fn part_of(row: i64) -> i64 {
+    row >> PART_BITS
+}
+
 fn find_in_part(connection: &Connection, part: i64, id: &JobId) -> rusqlite::Result<Option<i64>> {
     let mut select = connection.prepare_cached(IN_PART)?;
     select
@@ -190,11 +220,11 @@ fn find_in_part(connection: &Connection, part: i64, id: &JobId) -> rusqlite::Res
         .optional()
 }
 
-fn read_filter(connection: &Connection, part: i64) -> rusqlite::Result<BloomFilter> {
+/// The filter of a part.
+fn read_ids(connection: &Connection, part: i64) -> rusqlite::Result<BloomFilter> {
     let mut count = connection.prepare_cached(PART_COUNT)?;
     let count: i64 = count.query_row([part], |row| row.get(0))?;
-    let count = usize::try_from(count).unwrap_or_default();
-    let mut filter = BloomFilter::with_false_pos(FALSE_POSITIVES).expected_items(count);
+    let mut filter = filter_for(usize::try_from(count).unwrap_or_default());
     let mut ids = connection.prepare_cached(PART_IDS)?;
     let mut rows = ids.query([part])?;
     while let Some(row) = rows.next()? {

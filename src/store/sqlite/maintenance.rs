@@ -1,5 +1,5 @@
 //! Maintenance of a database file in short steps between requests: deletes expired rows, shortens the write-ahead log, and
-//! gives free space back.
+//! gives free space back. A thread that reads has the filters of the index of jobs to read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode};
 use super::columns::{count, ms};
 use super::schema::number;
 use super::session::Session;
-use super::worker::{begin, end_transaction};
+use super::worker::{Access, begin, end_transaction};
 
 /// Expired rows of one statement. A row may have a megabyte.
 const ROWS: u32 = 16;
@@ -72,6 +72,7 @@ pub(super) const HAS_BACKLOG: &str =
 /// When the next step is due.
 #[derive(Debug)]
 pub(super) struct Maintenance {
+    access: Access,
     /// None until this process drives jobs. The command line beside a server deletes nothing.
     next: Option<Instant>,
     time_stored: Option<Instant>,
@@ -79,9 +80,10 @@ pub(super) struct Maintenance {
 }
 
 impl Maintenance {
-    /// No steps are allowed yet. Each sets `has_backlog`.
-    pub(super) fn new(has_backlog: Arc<AtomicBool>) -> Self {
+    /// No steps are allowed yet. Each of a thread that writes sets `has_backlog`.
+    pub(super) fn new(access: Access, has_backlog: Arc<AtomicBool>) -> Self {
         Self {
+            access,
             next: None,
             time_stored: None,
             has_backlog,
@@ -107,7 +109,10 @@ impl Maintenance {
     /// Does the next step. If it fails, or if the file cannot be opened, the next one tries again.
     pub(super) fn step(&mut self, session: Option<&Session>) {
         let start = Instant::now();
-        let done = session.map_or(Ok(false), |session| self.maintain(session, start));
+        let done = session.map_or(Ok(false), |session| match self.access {
+            Access::Read => read_filter(session),
+            Access::Write => self.maintain(session, start),
+        });
         let is_unfinished = done.unwrap_or_else(|error| {
             tracing::debug!("maintenance of the database failed: {error}");
             false
@@ -122,6 +127,7 @@ impl Maintenance {
     /// Stores the time of retention at the end of the process.
     pub(super) fn end(&self, session: &Session) {
         if self.next.is_some()
+            && self.access == Access::Write
             && let Err(error) = session.store_time()
         {
             tracing::debug!("the time of retention could not be stored: {error}");
@@ -148,6 +154,14 @@ impl Maintenance {
     }
 }
 
+/// Reads a filter of the index of jobs. Returns whether there was one to read.
+fn read_filter(session: &Session) -> rusqlite::Result<bool> {
+    begin(session, Access::Read)?;
+    let read = session.job_index.read_filter(&session.connection);
+    let ended = end_transaction(session);
+    ended.and(read)
+}
+
 fn has_backlog(session: &Session) -> rusqlite::Result<bool> {
     let Some(now) = session.now() else {
         return Ok(false);
@@ -167,7 +181,7 @@ fn delete_expired(session: &Session, start: Instant) -> rusqlite::Result<bool> {
     if !exist(&session.connection)? {
         return Ok(false);
     }
-    begin(session)?;
+    begin(session, Access::Write)?;
     let deleted = delete_rows(session, || start.elapsed() < STEP_TIME);
     let ended = end_transaction(session);
     deleted.and(ended)?;

@@ -199,7 +199,7 @@ fn version(connection: &Connection) -> rusqlite::Result<i64> {
     number(connection, "user_version")
 }
 
-/// Fails if the tables are not those of this program. It is called in every transaction that writes.
+/// Fails if the tables are not those of this program. Each request begins with it.
 pub(super) fn check_version(connection: &Connection) -> rusqlite::Result<()> {
     let mut select = connection.prepare_cached("PRAGMA user_version")?;
     match select.query_row([], |row| row.get(0))? {

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::columns::{moment, ms};
 use super::job_index::JobIndex;
+use super::part_filters::PartFilters;
 use super::schema;
 use crate::clock::{Clock, after};
 use crate::store::retention::Retention;
@@ -93,7 +94,7 @@ type FileId = (u64, u64);
 impl Session {
     /// Opens a new database in memory.
     pub(super) fn in_memory(time: Option<RetentionTime>) -> rusqlite::Result<Self> {
-        Self::start(schema::open(None)?, time, None)
+        Self::start(schema::open(None)?, time, None, Arc::default())
     }
 
     /// Opens the database in a file. `opened` is the file that the first session of this process has opened: a later one
@@ -102,11 +103,13 @@ impl Session {
         path: &Path,
         time: Option<RetentionTime>,
         opened: Arc<OnceLock<OpenFile>>,
+        filters: Arc<PartFilters>,
     ) -> rusqlite::Result<Self> {
         if let Some(first) = opened.get() {
             first.check()?;
         }
-        let session = Self::start(schema::open(Some(path))?, time, Some(opened.clone()))?;
+        let connection = schema::open(Some(path))?;
+        let session = Self::start(connection, time, Some(opened.clone()), filters)?;
         opened.get_or_init(|| OpenFile::of(path));
         Ok(session)
     }
@@ -115,6 +118,7 @@ impl Session {
         connection: Connection,
         time: Option<RetentionTime>,
         file: Option<Arc<OnceLock<OpenFile>>>,
+        filters: Arc<PartFilters>,
     ) -> rusqlite::Result<Self> {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         // Otherwise a query with a parameter in its LIMIT is planned again at each use.
@@ -123,7 +127,7 @@ impl Session {
             time.start(&connection)?;
         }
         Ok(Self {
-            job_index: JobIndex::of(&connection)?,
+            job_index: JobIndex::of(&connection, filters)?,
             connection,
             time,
             file,
@@ -163,6 +167,7 @@ impl Session {
     /// Stores how far the time of retention has advanced.
     pub(super) fn store_time(&self) -> rusqlite::Result<()> {
         if let Some(time) = &self.time {
+            schema::check_version(&self.connection)?;
             self.connection
                 .prepare_cached("UPDATE retention SET reached = ?1 WHERE reached < ?1")?
                 .execute([ms(time.now())])?;

@@ -1,4 +1,4 @@
-//! The threads that work on a database file: one that writes and one that reads. Requests that wait for the writer are
+//! The threads that work on a database file: one that writes, one that reads and one for lists. Requests that wait for the writer are
 //! carried out in one transaction and answered together once it is committed, so that they share the wait for the disk.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::maintenance::Maintenance;
+use super::part_filters::PartFilters;
 use super::schema::{self, refused};
 use super::session::{OpenFile, RetentionTime, Session};
 use super::store_error;
@@ -46,6 +47,7 @@ pub(super) struct Worker {
     path: PathBuf,
     time: Option<RetentionTime>,
     opened: Arc<OnceLock<OpenFile>>,
+    filters: Arc<PartFilters>,
     waiting: Arc<AtomicUsize>,
     has_backlog: Arc<AtomicBool>,
     running: Mutex<Option<Running>>,
@@ -111,6 +113,7 @@ impl Worker {
             path,
             time,
             opened: Arc::default(),
+            filters: Arc::default(),
             waiting: Arc::default(),
             has_backlog: Arc::default(),
             running: Mutex::default(),
@@ -121,6 +124,7 @@ impl Worker {
     pub(super) fn reader(&self) -> Self {
         let mut reader = Self::new(Access::Read, self.path.clone(), self.time.clone());
         reader.opened = self.opened.clone();
+        reader.filters = self.filters.clone();
         reader
     }
 
@@ -178,10 +182,11 @@ impl Worker {
             path: self.path.clone(),
             time: self.time.clone(),
             opened: self.opened.clone(),
+            filters: self.filters.clone(),
             waiting: self.waiting.clone(),
             incoming,
             session: None,
-            maintenance: Maintenance::new(self.has_backlog.clone()),
+            maintenance: Maintenance::new(self.access, self.has_backlog.clone()),
         };
         let thread = std::thread::Builder::new()
             .name(format!("store-{:?}", self.access).to_lowercase())
@@ -207,6 +212,7 @@ struct Loop {
     path: PathBuf,
     time: Option<RetentionTime>,
     opened: Arc<OnceLock<OpenFile>>,
+    filters: Arc<PartFilters>,
     waiting: Arc<AtomicUsize>,
     incoming: Receiver<Message>,
     session: Option<Session>,
@@ -248,7 +254,10 @@ impl Loop {
         };
         match self.access {
             Access::Read => self.read(&session, first),
-            Access::Write => match session.check_file().and_then(|()| begin(&session)) {
+            Access::Write => match session
+                .check_file()
+                .and_then(|()| begin(&session, Access::Write))
+            {
                 Ok(()) => self.write(&session, first),
                 Err(error) => self.refuse_all(first, &error),
             },
@@ -261,7 +270,12 @@ impl Loop {
         if let Some(session) = self.session.take() {
             return Ok(session);
         }
-        let session = Session::in_file(&self.path, self.time.clone(), self.opened.clone())?;
+        let session = Session::in_file(
+            &self.path,
+            self.time.clone(),
+            self.opened.clone(),
+            self.filters.clone(),
+        )?;
         if self.access == Access::Read {
             session.connection.pragma_update(None, "query_only", true)?;
         }
@@ -271,7 +285,7 @@ impl Loop {
     fn read(&self, session: &Session, request: Request) {
         if let Some(mut task) = self.accept(request) {
             // One transaction, so that all statements see the same moment.
-            let begun = execute(session, "BEGIN");
+            let begun = begin(session, Access::Read);
             let done = begun.and_then(|()| in_transaction(session, task.as_mut()));
             task.answer(done.map_err(|error| store_error(&error)));
         }
@@ -331,9 +345,15 @@ impl Loop {
     }
 }
 
-/// Begins a transaction that writes. Another process may have changed the tables.
-pub(super) fn begin(session: &Session) -> rusqlite::Result<()> {
-    execute(session, "BEGIN IMMEDIATE")?;
+/// Begins a transaction. Another program may have changed the tables.
+pub(super) fn begin(session: &Session, access: Access) -> rusqlite::Result<()> {
+    execute(
+        session,
+        match access {
+            Access::Read => "BEGIN",
+            Access::Write => "BEGIN IMMEDIATE",
+        },
+    )?;
     schema::check_version(&session.connection).or_else(|error| roll_back(session).and(Err(error)))
 }
 
@@ -358,7 +378,7 @@ fn retry(session: &Session, batch: Vec<Box<dyn Task>>, error: rusqlite::Error) {
     }
     for mut task in batch {
         // Once the file is locked, each further attempt would wait for the full busy timeout.
-        begun = begun.and_then(|()| begin(session));
+        begun = begun.and_then(|()| begin(session, Access::Write));
         let done = match &begun {
             Ok(()) => in_transaction(session, task.as_mut()).map_err(|error| store_error(&error)),
             Err(error) => Err(store_error(error)),

@@ -52,7 +52,10 @@ async fn tables_of_another_version_refuse_writes() {
     let refused = refused.expect_err("the tables may be others").to_string();
     let expected = format!("tables have version {}", version + 1);
     assert!(refused.contains(&expected), "{refused}");
+    let id = job("a", start()).id;
+    assert!(store.get(&id).await.is_err());
     set(version);
+    assert!(store.get(&id).await.expect("read").is_some());
     let added = store.add(&job("b", start()), None).await;
     assert_eq!(added.expect("added"), AddResult::New);
 }

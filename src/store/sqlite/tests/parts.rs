@@ -23,6 +23,17 @@ async fn add_again(store: &SqliteStore, job: &Job) -> AddResult {
     store.add(&again, None).await.expect("an answer")
 }
 
+/// Reads one filter, if one is missing.
+async fn read_filter(store: &SqliteStore) -> bool {
+    let read = store.read(|session| session.job_index.read_filter(&session.connection));
+    read.await.expect("an answer")
+}
+
+async fn has_all_filters(store: &SqliteStore) -> bool {
+    let has = store.read(|session| session.job_index.has_all_filters(&session.connection));
+    has.await.expect("an answer")
+}
+
 async fn row_of(store: &SqliteStore, id: &JobId) -> i64 {
     let (id, select) = (id.clone(), "SELECT number FROM jobs WHERE id = ?1");
     let row = store.read(move |session| {
@@ -60,11 +71,15 @@ async fn job_of_any_part_is_found_and_added_once() {
         assert_eq!(row_of(&store, &job.id).await, row);
     }
     let until = start() + Duration::from_secs(60);
-    // Each request reads the ids of one part more, so the later ones have all filters.
-    for _ in 0..2 {
+    // Three of the four parts with jobs are full. First without filters, then with one more each time.
+    for has_more in [true, true, true, false] {
         for job in &jobs {
             assert_eq!(add_again(&store, job).await, AddResult::Existing);
         }
+        assert_eq!(read_filter(&store).await, has_more);
+    }
+    for job in &jobs {
+        assert_eq!(add_again(&store, job).await, AddResult::Existing);
     }
     let reopened = SqliteStore::in_file(path);
     for job in &jobs {
@@ -94,10 +109,7 @@ async fn no_row_is_used_twice() {
     store.add(&first, None).await.expect("added");
     continue_at(&path, PART);
     store.add(&second, None).await.expect("added");
-    store
-        .add(&second, None)
-        .await
-        .expect("the first part has been read");
+    assert!(read_filter(&store).await);
     assert!(store.delete_job(&second.id).await.expect("deleted"));
     assert!(store.delete_job(&first.id).await.expect("deleted"));
     other.add(&third, None).await.expect("added");
@@ -112,9 +124,102 @@ async fn no_row_is_used_twice() {
     }
 }
 
+/// The process that drives jobs reads the filters of all parts between requests, also of those that are full later.
+#[tokio::test]
+async fn filters_are_read_by_maintenance() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("jobs.db");
+    let store = SqliteStore::in_file(path.clone());
+    let jobs = ["a", "b", "c", "d"].map(|name| job(name, start()));
+    for (job, row) in jobs.iter().zip([1, PART, 3 * PART, 20 * PART]) {
+        if row > 1 {
+            continue_at(&path, row);
+        }
+        store.add(job, None).await.expect("added");
+        assert!(row == 1 || !has_all_filters(&store).await);
+    }
+    store.due(start(), 0).await.expect("jobs are driven");
+    for row in [0, 21 * PART] {
+        if row > 0 {
+            continue_at(&path, row);
+        }
+        eventually_has_all_filters(&store).await;
+        for job in &jobs {
+            assert_eq!(add_again(&store, job).await, AddResult::Existing);
+        }
+    }
+}
+
+async fn eventually_has_all_filters(store: &SqliteStore) {
+    for _ in 0..10_000 {
+        if has_all_filters(store).await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the filters are not read");
+}
+
+/// Ids that cannot be read are searched for, and keep no other part from its filter.
+#[tokio::test]
+async fn unreadable_part_is_searched() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("jobs.db");
+    let store = SqliteStore::in_file(path.clone());
+    let jobs = ["a", "b", "c"].map(|name| job(name, start()));
+    for (job, row) in jobs.iter().zip([1, PART, 2 * PART]) {
+        if row > 1 {
+            continue_at(&path, row);
+        }
+        store.add(job, None).await.expect("added");
+    }
+    let file = Connection::open(&path).expect("a file");
+    let no_text = "INSERT INTO jobs (number, id, version, leased_until, connection, module, status, created_at, listed, state)
+                   VALUES (70000, CAST(x'ff' AS TEXT), 1, 0, 'c', 'm', 's', 0, 'l', '{}')";
+    file.execute_batch(no_text).expect("written");
+    for has_more in [true, true, false] {
+        assert_eq!(read_filter(&store).await, has_more);
+        for job in &jobs {
+            assert_eq!(add_again(&store, job).await, AddResult::Existing);
+        }
+    }
+}
+
+/// A file that is restored in place has parts that are not full any more.
+#[tokio::test]
+async fn filters_of_a_restored_file_are_dropped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("jobs.db");
+    let store = SqliteStore::in_file(path.clone());
+    let [first, second, third] = ["a", "b", "c"].map(|name| job(name, start()));
+    store.add(&first, None).await.expect("added");
+    continue_at(&path, PART);
+    store.add(&second, None).await.expect("added");
+    assert!(read_filter(&store).await);
+    // As an earlier copy of the file.
+    let file = Connection::open(&path).expect("a file");
+    let restore =
+        "DELETE FROM jobs WHERE number > 1; UPDATE sqlite_sequence SET seq = 1 WHERE name = 'jobs'";
+    file.execute_batch(restore).expect("written");
+    assert!(!read_filter(&store).await);
+    assert_eq!(
+        store.add(&third, None).await.expect("added"),
+        AddResult::New
+    );
+    assert_eq!(row_of(&store, &third.id).await, 2);
+    continue_at(&path, PART);
+    for job in [&first, &third] {
+        assert_eq!(add_again(&store, job).await, AddResult::Existing);
+    }
+    assert_eq!(
+        store.add(&second, None).await.expect("added"),
+        AddResult::New
+    );
+}
+
 /// A part that was full only in a transaction that failed takes more jobs.
 #[tokio::test]
-async fn failed_transaction_leaves_no_filter() {
+async fn failed_transaction_fills_no_part() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("jobs.db");
     let store = SqliteStore::in_file(path.clone());
@@ -131,6 +236,7 @@ async fn failed_transaction_leaves_no_filter() {
     });
     assert!(failed.await.is_err());
     let other = SqliteStore::in_file(path.clone());
+    continue_at(&path, PART);
     other.add(&second, None).await.expect("added");
     continue_at(&path, 2 * PART + 1);
     other.add(&third, None).await.expect("added");
