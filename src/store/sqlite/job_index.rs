@@ -2,7 +2,7 @@
 //! once there are many. The index therefore has parts in the order of the rows, so that new ids are near each other, and
 //! filters in memory tell which of the full parts do not contain an id.
 
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Ref, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -45,8 +45,6 @@ pub(super) struct JobIndex {
     rows: RefCell<HashMap<JobId, i64>>,
     full: RefCell<FullParts>,
     filters: Arc<PartFilters>,
-    /// The row of the next job when this connection last read a filter.
-    filtered_until: Cell<i64>,
 }
 
 /// The parts that take no more jobs.
@@ -66,7 +64,6 @@ impl JobIndex {
             rows: RefCell::default(),
             full: RefCell::default(),
             filters,
-            filtered_until: Cell::default(),
         })
     }
 
@@ -132,13 +129,7 @@ impl JobIndex {
         if !self.has_parts {
             return Ok(false);
         }
-        let row = next_row(connection)?;
-        if row < self.filtered_until.replace(row) {
-            // An earlier copy of the file was restored while it was open.
-            self.filters.clear();
-            self.full.take();
-        }
-        let next = part_of(row);
+        let next = part_of(next_row(connection)?);
         let full = self.full_parts(connection, next)?;
         let Some(part) = self.filters.first_without(&full) else {
             self.filters.complete(next, &full);

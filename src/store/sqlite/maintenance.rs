@@ -19,7 +19,7 @@ const ROWS: u32 = 16;
 /// A transaction that deletes ends once it has taken this long. Requests wait behind it.
 const STEP_TIME: Duration = Duration::from_millis(20);
 
-/// After a step, requests have the thread for this many times as long as the step took.
+/// After a step that writes, requests have the thread for this many times as long as the step took.
 const PAUSE_FACTOR: u32 = 4;
 
 /// The wait between two steps if there is nothing to delete.
@@ -77,6 +77,7 @@ pub(super) struct Maintenance {
     next: Option<Instant>,
     time_stored: Option<Instant>,
     has_backlog: Arc<AtomicBool>,
+    has_failed: bool,
 }
 
 impl Maintenance {
@@ -87,6 +88,7 @@ impl Maintenance {
             next: None,
             time_stored: None,
             has_backlog,
+            has_failed: false,
         }
     }
 
@@ -107,21 +109,32 @@ impl Maintenance {
     }
 
     /// Does the next step. If it fails, or if the file cannot be opened, the next one tries again.
-    pub(super) fn step(&mut self, session: Option<&Session>) {
+    pub(super) fn step(&mut self, session: &rusqlite::Result<Session>) {
         let start = Instant::now();
-        let done = session.map_or(Ok(false), |session| match self.access {
-            Access::Read => read_filter(session),
-            Access::Write => self.maintain(session, start),
-        });
-        let is_unfinished = done.unwrap_or_else(|error| {
-            tracing::debug!("maintenance of the database failed: {error}");
-            false
-        });
-        let wait = match is_unfinished {
-            true => start.elapsed() * PAUSE_FACTOR,
-            false => IDLE_WAIT,
+        let done = match session {
+            Ok(session) => self.work(session, start).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = &done
+            && !self.has_failed
+        {
+            tracing::warn!("maintenance of the database failed and is tried again: {error}");
+        }
+        self.has_failed = done.is_err();
+        let wait = match (done, self.access) {
+            (Ok(true), Access::Read) => Duration::ZERO,
+            (Ok(true), Access::Write) => start.elapsed() * PAUSE_FACTOR,
+            _ => IDLE_WAIT,
         };
         self.next = Some(Instant::now() + wait);
+    }
+
+    /// Returns whether there is more to do.
+    fn work(&mut self, session: &Session, start: Instant) -> rusqlite::Result<bool> {
+        match self.access {
+            Access::Read => read_filter(session),
+            Access::Write => self.maintain(session, start),
+        }
     }
 
     /// Stores the time of retention at the end of the process.

@@ -74,11 +74,6 @@ impl PartFilters {
     pub(super) fn are_complete(&self, next: i64) -> bool {
         sync::lock(&self.0).complete_below == next
     }
-
-    /// Drops all filters, because parts that were full are not any more.
-    pub(super) fn clear(&self) {
-        *sync::lock(&self.0) = Filters::default();
-    }
 }
 
 /// An empty filter for so many ids.
@@ -159,7 +154,22 @@ mod tests {
         filters.complete(6, &[5]);
         assert_eq!(search(&[6, 5, 4, 3]), [6, 5]);
         assert_eq!(filters.first_without(&[6, 5, 3]), Some(6));
-        filters.clear();
-        assert_eq!(search(&[5, 4]), [5, 4]);
+    }
+
+    #[test]
+    fn full_part_has_all_its_ids_and_few_others() {
+        const IDS: u32 = 1 << 16;
+        let filters = PartFilters::default();
+        filters.add(0, Some(filter(0, IDS)));
+        let passing = |part| {
+            let found = |number: &u32| {
+                !filters
+                    .that_may_contain(&id(part, *number), &[0])
+                    .is_empty()
+            };
+            (0..IDS).filter(found).count() as u32
+        };
+        assert_eq!(passing(0), IDS);
+        assert!(passing(1) < IDS / 50);
     }
 }

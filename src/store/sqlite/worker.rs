@@ -237,9 +237,9 @@ impl Loop {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             if self.maintenance.is_due() {
-                let session = self.session().ok();
-                self.maintenance.step(session.as_ref());
-                self.session = session;
+                let session = self.session();
+                self.maintenance.step(&session);
+                self.session = session.ok();
             }
         }
         if let Some(session) = &self.session {

@@ -185,38 +185,6 @@ async fn unreadable_part_is_searched() {
     }
 }
 
-/// A file that is restored in place has parts that are not full any more.
-#[tokio::test]
-async fn filters_of_a_restored_file_are_dropped() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("jobs.db");
-    let store = SqliteStore::in_file(path.clone());
-    let [first, second, third] = ["a", "b", "c"].map(|name| job(name, start()));
-    store.add(&first, None).await.expect("added");
-    continue_at(&path, PART);
-    store.add(&second, None).await.expect("added");
-    assert!(read_filter(&store).await);
-    // As an earlier copy of the file.
-    let file = Connection::open(&path).expect("a file");
-    let restore =
-        "DELETE FROM jobs WHERE number > 1; UPDATE sqlite_sequence SET seq = 1 WHERE name = 'jobs'";
-    file.execute_batch(restore).expect("written");
-    assert!(!read_filter(&store).await);
-    assert_eq!(
-        store.add(&third, None).await.expect("added"),
-        AddResult::New
-    );
-    assert_eq!(row_of(&store, &third.id).await, 2);
-    continue_at(&path, PART);
-    for job in [&first, &third] {
-        assert_eq!(add_again(&store, job).await, AddResult::Existing);
-    }
-    assert_eq!(
-        store.add(&second, None).await.expect("added"),
-        AddResult::New
-    );
-}
-
 /// A part that was full only in a transaction that failed takes more jobs.
 #[tokio::test]
 async fn failed_transaction_fills_no_part() {
