@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `PER_SECOND` limits the load, 0 does not. With `FINISHED` jobs in the store at the start, a server with an empty store
-//! gets the same load in turns of two seconds. `PROGRAM` is the `masshook` to measure, instead of this build.
+//! gets the same load in turns of two seconds, and the result is the median of all pairs of turns. `PROGRAM` is the `masshook` to measure, instead of this build.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 #[path = "support/bench.rs"]
@@ -85,7 +85,8 @@ impl Arguments {
 struct Measured {
     world: Served,
     store: Connection,
-    turns: u64,
+    /// The accepted deliveries per second of each turn.
+    rates: Vec<f64>,
     load: LoadResult,
     /// The time of the load, and until all its jobs had finished.
     whole: Duration,
@@ -150,7 +151,7 @@ impl Measured {
         Self {
             store: database::open(&store(&world)),
             world,
-            turns: 0,
+            rates: Vec::new(),
             load: LoadResult::default(),
             whole: Duration::ZERO,
             used: Processor::default(),
@@ -166,19 +167,19 @@ impl Measured {
         let begun = Instant::now();
         let before = Processor::now(&self.world);
         let load = self.run_load(arguments, time).await;
+        self.rates.push(load.rate());
         self.load.add(load);
         self.undone = self.unfinished();
         self.drained = self.drain().await;
         self.used.add(&Processor::now(&self.world), &before);
         self.whole += begun.elapsed();
-        self.turns += 1;
     }
 
     /// Sends the load and observes the store meanwhile.
     async fn run_load(&mut self, arguments: &Arguments, time: Duration) -> LoadResult {
         let first: u64 = self.world.id("Leads", 0).parse().expect("an id");
         let address = self.world.url("").replace("http://", "");
-        let turn = self.turns;
+        let turn = self.rates.len();
         let load = load::run(
             &address,
             arguments.connections,
@@ -359,7 +360,8 @@ fn report_ratio(
         report.result(name, format!("{:.1?}", empty.load.percentile(share)));
     }
     empty.used.report(report, empty.load.accepted.len());
-    let ratio = filled.load.rate() / empty.load.rate();
+    let pairs = filled.rates.iter().zip(&empty.rates);
+    let ratio = bench::report::median(pairs.map(|(filled, empty)| filled / empty));
     report.requirement(
         &format!("{} finished jobs / none", arguments.finished),
         format!("{ratio:.2}"),

@@ -74,7 +74,8 @@ fn main() -> ExitCode {
         ("peak memory", |one| one.peak_kib, Limit::Value(12_288.0)),
     ];
     for (name, figure, limit) in rows {
-        let [noop, bare, value] = [&noop, &bare, &masshook].map(|runs| median(runs, figure));
+        let [noop, bare, value] =
+            [&noop, &bare, &masshook].map(|runs| report::median(runs.iter().map(figure)));
         let unit = match name {
             "peak memory" => "KiB",
             _ => "us",
@@ -122,12 +123,6 @@ struct Measurement {
     first_us: f64,
     start_us: f64,
     peak_kib: f64,
-}
-
-fn median(runs: &[Measurement], figure: Figure) -> f64 {
-    let mut values: Vec<f64> = runs.iter().map(figure).collect();
-    values.sort_unstable_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// The programs of the functions.

@@ -55,6 +55,13 @@ impl BenchmarkReport {
     }
 }
 
+/// The value in the middle, of at least one.
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 /// A memory value of a process from `/proc/{pid}/status`, in MiB.
 pub(crate) fn memory_mib(pid: u32, key: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
