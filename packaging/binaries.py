@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds the static programs of a release. The compiler is guided by a profile: programs that count what they execute are
 built first, and do the work of the benchmarks `inline` and `accept`. A function then needs a quarter less processor time for an
-event than one of `cargo build --release`.
+event than one of `cargo build --release`. What they do not execute is made small and put apart.
 
     python3 packaging/binaries.py                   # for this machine's processor
     python3 packaging/binaries.py --arch aarch64    # runs the counting programs in qemu-aarch64-static
@@ -22,6 +22,8 @@ import tempfile
 import time
 import venv
 from pathlib import Path
+
+import function_order
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGING = ROOT / "packaging"
@@ -65,22 +67,22 @@ def build(arch):
     if target not in installed:
         run("rustup", "target", "add", target)
     folder = target_folder() / "profile" / target
-    counts, profile = folder / "counts", folder / "profile"
-    shutil.rmtree(counts, ignore_errors=True)
     # Zig cannot link the counters.
     rust_linker = ["-Clinker=rust-lld", "-Clinker-flavor=ld.lld"]
-    counting = compile_programs(target, folder / "build", [f"-Cprofile-generate={counts}", *rust_linker])
-    work(arch, counting)
-    merge(counts, profile)
-    return compile_programs(target, target_folder(), [f"-Cprofile-use={profile}"])
+    counting = compile_programs(target, folder / "build", ["-Cprofile-generate", *rust_linker])
+    counts = {name: work(arch, counting / name, folder / name) for name in PROGRAMS}
+    profile = merge(counts.values(), folder / "profiles")
+    order = folder / "function-order.txt"
+    function_order.write(order, [*function_order.committed(), *executed(counts["bootstrap"])])
+    return compile_programs(target, target_folder(), [f"-Cprofile-use={profile}"], FUNCTION_ORDER=str(order))
 
 
-def compile_programs(target, folder, flags):
+def compile_programs(target, folder, flags, **environment):
     """Compiles the programs with flags beside those of .cargo/config.toml. Returns their folder."""
     # Cargo.toml asks for small programs. With a profile the compiler makes small what is seldom executed.
     config = f"build.rustflags={json.dumps(['-Copt-level=3', *flags])}"
     command = ["cargo", "zigbuild", "--config", config, "--release", "--locked", "--bins"]
-    run(*command, "--target", target, "--target-dir", folder, env=zig_environment())
+    run(*command, "--target", target, "--target-dir", folder, env=zig_environment() | environment)
     return folder / target / "release"
 
 
@@ -101,22 +103,29 @@ def zig_environment():
 # The profile
 
 
-def work(arch, programs):
-    """Has the counting programs work."""
-    prefix = runner(arch)
-    examples = [f"--example={name}" for name in ("inline", "bare_function", "accept")]
-    run("cargo", "build", "--locked", *examples)
-    for name, (example, *arguments) in WORK.items():
-        with tempfile.TemporaryDirectory() as folder:
-            started, wrapper = Path(folder) / "started", Path(folder) / name
-            # A benchmark kills what it started, and a killed program writes no counts: so that is a shell.
-            program = shlex.join([*prefix, str(programs / name)])
-            wrapper.write_text(f'#!/bin/sh\n{program} "$@" & echo $! >>{started}\nwait $!\n')
-            wrapper.chmod(0o755)
-            # It fails, because a counting program meets no requirement.
-            benchmark = [target_folder() / "debug/examples" / example, *arguments, wrapper]
-            subprocess.run([str(part) for part in benchmark], check=False, stdout=subprocess.DEVNULL)
-            end_all(started, name)
+def work(arch, program, counts):
+    """Has a counting program work. Returns the file of its counts."""
+    name = program.name
+    example, *arguments = WORK[name]
+    run("cargo", "build", "--locked", *(f"--example={one}" for one in (example, "bare_function")))
+    shutil.rmtree(counts, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as folder:
+        started, wrapper = Path(folder) / "started", Path(folder) / name
+        command = shlex.join([*runner(arch), str(program)])
+        # A benchmark kills what it started, and a killed program writes no counts: so that is a shell.
+        wrapper.write_text(
+            f'#!/bin/sh\nexport LLVM_PROFILE_FILE={shlex.quote(str(counts))}/%m.profraw\n'
+            f'{command} "$@" & echo $! >>{started}\nwait $!\n'
+        )
+        wrapper.chmod(0o755)
+        # It fails, because a counting program meets no requirement.
+        benchmark = [target_folder() / "debug/examples" / example, *arguments, wrapper]
+        subprocess.run([str(part) for part in benchmark], check=False, stdout=subprocess.DEVNULL)
+        end_all(started, name)
+    found = sorted(counts.glob("*.profraw"))
+    if len(found) != 1:
+        sys.exit(f"{counts} has {len(found)} files of counts and not one")
+    return found[0]
 
 
 def end_all(started, name):
@@ -137,20 +146,31 @@ def is_running(pid):
     return os.path.exists(f"/proc/{pid}/exe")
 
 
-def merge(counts, profile):
-    """Merges the counts of all programs into one profile."""
-    found = sorted(counts.glob("*.profraw"))
-    if len(found) < len(PROGRAMS):
-        sys.exit(f"{counts} has the counts of {len(found)} programs and not of {len(PROGRAMS)}")
-    tool = profile_tool()
-    if not tool.exists():
-        run("rustup", "component", "add", "llvm-tools")
-    run(tool, "merge", "--sparse", "--output", profile, *found)
+def merge(counts, folder):
+    """Merges the counts of the programs. Functions that were not executed stay in the profile, so that the compiler makes them
+    small: it takes those without counts for ordinary ones. Returns the profile's path."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    merged = folder / "merged"
+    run(profile_tool(), "merge", "--output", merged, *counts)
+    # Cargo compiles again for another path, and not for another file at the same path.
+    return merged.rename(folder / hashlib.sha256(merged.read_bytes()).hexdigest())
+
+
+def executed(counts):
+    """The functions that a program executed. The compiler counts before most of its inlining, so that these include all that
+    a program compiled with the profile has left of them."""
+    shown = run(profile_tool(), "show", "--covered", "--all-functions", counts, capture_output=True, text=True).stdout
+    # A function of one module has the name of the module before its own.
+    return [line.rpartition(";")[2] for line in shown.splitlines()]
 
 
 def profile_tool():
     libraries = run("rustc", "--print", "target-libdir", capture_output=True, text=True).stdout.strip()
-    return Path(libraries).parent / "bin" / "llvm-profdata"
+    tool = Path(libraries).parent / "bin" / "llvm-profdata"
+    if not tool.exists():
+        run("rustup", "component", "add", "llvm-tools")
+    return tool
 
 
 def main():

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes `packaging/function-order.ld`: the functions that `bootstrap` executes from its start through some events. The linker
+"""Writes `packaging/function-order.txt`: the functions that `bootstrap` executes from its start through some events. The linker
 puts them next to each other: first those of an event, in the order of their execution, then those of the start. They are a
 fifth of the program. The kernel maps 64 KiB around each page in use, and the processor reads code ahead.
 
@@ -20,6 +20,7 @@ import tempfile
 from pathlib import Path
 
 PACKAGING = Path(__file__).resolve().parent
+COMMITTED = PACKAGING / "function-order.txt"
 # The tracer needs two seconds to see that events execute nothing further.
 EVENTS = 20_000
 
@@ -31,23 +32,26 @@ def executed(bootstrap, inline):
         tracer, symbols, found, run = (folder / name for name in ("tracer", "symbols", "found", "run"))
         subprocess.run(["cc", "-O2", "-o", tracer, PACKAGING / "executed_functions.c"], check=True)
         listed = subprocess.run(["nm", bootstrap], check=True, capture_output=True, text=True).stdout
-        functions = re.findall("^([0-9a-f]+) [tTwW] (.+)$", listed, re.M)
+        functions = {}
+        for address, name in re.findall("^([0-9a-f]+) [tTwW] (.+)$", listed, re.M):
+            functions.setdefault(address, []).append(name)
         if not functions:
             sys.exit(f"{bootstrap} has no symbols: build it with CARGO_PROFILE_RELEASE_STRIP=none")
-        symbols.write_text("".join(f"{address} {name}\n" for address, name in dict(functions).items()))
+        symbols.write_text("".join(f"{address} {address}\n" for address in functions))
         run.write_text(f'#!/bin/sh\nexec {tracer} {symbols} {found} {bootstrap} "$@"\n')
         run.chmod(0o755)
         # Fails, because a traced program meets no requirement.
         subprocess.run([inline, str(EVENTS), "1", run], check=False, stdout=subprocess.DEVNULL)
-        start, _, event = (names.split() for names in found.read_text().partition("\n\n"))
+        start, _, event = (addresses.split() for addresses in found.read_text().partition("\n\n"))
         if not event:
             sys.exit(f"{bootstrap}: the benchmark ended before its events executed nothing further")
-    return [[pattern(name) for name in names] for names in (event, start)]
+    # A section has one of the names.
+    return [[name for address in addresses for name in functions[address]] for addresses in (event, start)]
 
 
 def pattern(name):
-    """A function without what differs between builds: the hash of a crate, and the number of a module."""
-    name = re.sub(r"\.llvm\.\d+$", "", name)
+    """A function without what differs between builds: the hash of a crate, and the number of a module or of a copy."""
+    name = re.sub(r"(\.llvm)?\.\d+$", "", name)
     return re.sub(r"Cs[0-9A-Za-z]+_(?=\d)", "Cs*_", name)
 
 
@@ -56,16 +60,21 @@ def main():
     parser.add_argument("inline", type=Path, help="a build of the example inline, beside that of bare_function")
     parser.add_argument("bootstrap", type=Path, nargs="+", help="an unstripped build of bootstrap")
     arguments = parser.parse_args()
-    inline, out = arguments.inline.resolve(), PACKAGING / "function-order.ld"
+    inline = arguments.inline.resolve()
     events, starts = zip(*(executed(bootstrap.resolve(), inline) for bootstrap in arguments.bootstrap))
-    names = dict.fromkeys(name for functions in events + starts for name in functions)
-    # A section may have a prefix: `.text.hot.` or `.text.unlikely.`. One statement for each function: the sections of one
-    # statement would be in the order of the object file.
-    lines = "".join(f"    *(.text*.{name})\n" for name in names)
-    out.write_text(
-        "/* Written by packaging/function_order.py. */\n"
-        f"SECTIONS\n{{\n  .text.executed :\n  {{\n{lines}  }}\n}}\nINSERT BEFORE .text;\n"
-    )
+    names = [name for functions in events + starts for name in functions]
+    write(COMMITTED, names)
+
+
+def committed():
+    """The functions of the committed list."""
+    return COMMITTED.read_text().split()
+
+
+def write(out, names):
+    """Writes a list of functions, in their order."""
+    names = dict.fromkeys(map(pattern, names))
+    out.write_text("".join(f"{name}\n" for name in names))
     print(f"{out}: {len(names)} functions")
 
 
