@@ -12,8 +12,8 @@ use std::{env, fs};
 /// The functions, each in a line. Written by `packaging/function_order.py`.
 const ORDER: &str = "packaging/function-order.txt";
 
-/// Names another file in its stead.
-const OTHER_ORDER: &str = "FUNCTION_ORDER";
+/// The environment variable that names another list.
+const OTHER_ORDER: &str = "MASSHOOK_FUNCTION_ORDER";
 
 /// What a section has before the name of its function. The linker compares what precedes the first `*` of a pattern much faster
 /// than it matches one that begins with `.text*`.
@@ -21,17 +21,17 @@ const PREFIXES: [&str; 3] = [".text.", ".text.hot.", ".text.unlikely."];
 
 fn main() {
     println!("cargo:rerun-if-env-changed={OTHER_ORDER}");
-    let order = env::var_os(OTHER_ORDER).unwrap_or_else(|| ORDER.into());
+    let order = env::var(OTHER_ORDER).unwrap_or_else(|_| ORDER.to_owned());
     let order = Path::new(&variable("CARGO_MANIFEST_DIR")).join(order);
     println!("cargo:rerun-if-changed={}", order.display());
     if variable("PROFILE") != "release" || !is_lld() {
         return;
     }
-    if let Ok(names) = fs::read_to_string(&order) {
-        let path = Path::new(&variable("OUT_DIR")).join("function-order.ld");
-        fs::write(&path, script(&names)).expect("a folder for the linker script");
-        println!("cargo:rustc-link-arg-bins=-Wl,-T,{}", path.display());
-    }
+    let names = fs::read_to_string(&order)
+        .unwrap_or_else(|error| panic!("{} cannot be read: {error}", order.display()));
+    let path = Path::new(&variable("OUT_DIR")).join("function-order.ld");
+    fs::write(&path, script(&names)).expect("a folder for the linker script");
+    println!("cargo:rustc-link-arg-bins=-Wl,-T,{}", path.display());
 }
 
 /// The linker script. What the compiler takes for unlikely to be executed is put apart as well.
@@ -39,8 +39,7 @@ fn script(names: &str) -> String {
     let mut script = "SECTIONS\n{\n  .text.executed :\n  {\n".to_owned();
     // One statement for each function: the sections of one statement would be in the order of the object file.
     for name in names.lines() {
-        // A copy of a function has a number at its end.
-        let sections = PREFIXES.map(|prefix| format!("{prefix}{name} {prefix}{name}.*"));
+        let sections = PREFIXES.map(|prefix| format!("{prefix}{name}"));
         script += &format!("    *({})\n", sections.join(" "));
     }
     script

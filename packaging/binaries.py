@@ -71,10 +71,12 @@ def build(arch):
     rust_linker = ["-Clinker=rust-lld", "-Clinker-flavor=ld.lld"]
     counting = compile_programs(target, folder / "build", ["-Cprofile-generate", *rust_linker])
     counts = {name: work(arch, counting / name, folder / name) for name in PROGRAMS}
-    profile = merge(counts.values(), folder / "profiles")
-    order = folder / "function-order.txt"
-    function_order.write(order, [*function_order.committed(), *executed(counts["bootstrap"])])
-    return compile_programs(target, target_folder(), [f"-Cprofile-use={profile}"], FUNCTION_ORDER=str(order))
+    profile, order = folder / "profile", folder / "function-order.txt"
+    merge(counts.values(), profile)
+    function_order.write(order, [*function_order.committed(), *counted(counts["bootstrap"])])
+    # Cargo does not see that a profile has changed.
+    shutil.rmtree(target_folder() / target / "release", ignore_errors=True)
+    return compile_programs(target, target_folder(), [f"-Cprofile-use={profile}"], MASSHOOK_FUNCTION_ORDER=str(order))
 
 
 def compile_programs(target, folder, flags, **environment):
@@ -115,7 +117,7 @@ def work(arch, program, counts):
         # A benchmark kills what it started, and a killed program writes no counts: so that is a shell.
         wrapper.write_text(
             f'#!/bin/sh\nexport LLVM_PROFILE_FILE={shlex.quote(str(counts))}/%m.profraw\n'
-            f'{command} "$@" & echo $! >>{started}\nwait $!\n'
+            f'{command} "$@" & echo $! >>{shlex.quote(str(started))}\nwait $!\n'
         )
         wrapper.chmod(0o755)
         # It fails, because a counting program meets no requirement.
@@ -146,21 +148,16 @@ def is_running(pid):
     return os.path.exists(f"/proc/{pid}/exe")
 
 
-def merge(counts, folder):
-    """Merges the counts of the programs. Functions that were not executed stay in the profile, so that the compiler makes them
-    small: it takes those without counts for ordinary ones. Returns the profile's path."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    merged = folder / "merged"
-    run(profile_tool(), "merge", "--output", merged, *counts)
-    # Cargo compiles again for another path, and not for another file at the same path.
-    return merged.rename(folder / hashlib.sha256(merged.read_bytes()).hexdigest())
+def merge(counts, profile):
+    """Merges the counts of the programs into one profile. Functions that were not executed stay in it, so that the compiler makes
+    them small: it takes those without counts for ordinary ones."""
+    run(profile_tool(), "merge", "--output", profile, *counts)
 
 
-def executed(counts):
-    """The functions that a program executed. The compiler counts before most of its inlining, so that these include all that
-    a program compiled with the profile has left of them."""
-    shown = run(profile_tool(), "show", "--covered", "--all-functions", counts, capture_output=True, text=True).stdout
+def counted(counts):
+    """The functions that a program executed, without those of the standard library and of C. The compiler counts before most of
+    its inlining, so that these include what a program compiled with the profile has left of them."""
+    shown = run(profile_tool(), "show", "--covered", counts, capture_output=True, text=True).stdout
     # A function of one module has the name of the module before its own.
     return [line.rpartition(";")[2] for line in shown.splitlines()]
 

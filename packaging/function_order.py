@@ -49,10 +49,11 @@ def executed(bootstrap, inline):
     return [[name for address in addresses for name in functions[address]] for addresses in (event, start)]
 
 
-def pattern(name):
+def patterns(name):
     """A function without what differs between builds: the hash of a crate, and the number of a module or of a copy."""
-    name = re.sub(r"(\.llvm)?\.\d+$", "", name)
-    return re.sub(r"Cs[0-9A-Za-z]+_(?=\d)", "Cs*_", name)
+    name = re.sub(r"Cs[0-9A-Za-z]+_(?=\d)", "Cs*_", name)
+    unnumbered = re.sub(r"(\.llvm)?\.\d+$", "", name)
+    return [name] if name == unnumbered else [unnumbered, f"{unnumbered}.*"]
 
 
 def main():
@@ -73,7 +74,7 @@ def committed():
 
 def write(out, names):
     """Writes a list of functions, in their order."""
-    names = dict.fromkeys(map(pattern, names))
+    names = dict.fromkeys(found for name in names for found in patterns(name))
     out.write_text("".join(f"{name}\n" for name in names))
     print(f"{out}: {len(names)} functions")
 
