@@ -15,10 +15,6 @@ const ORDER: &str = "packaging/function-order.txt";
 /// The environment variable that names another list.
 const OTHER_ORDER: &str = "MASSHOOK_FUNCTION_ORDER";
 
-/// What a section has before the name of its function. The linker compares what precedes the first `*` of a pattern much faster
-/// than it matches one that begins with `.text*`.
-const PREFIXES: [&str; 3] = [".text.", ".text.hot.", ".text.unlikely."];
-
 fn main() {
     println!("cargo:rerun-if-env-changed={OTHER_ORDER}");
     let order = env::var(OTHER_ORDER).unwrap_or_else(|_| ORDER.to_owned());
@@ -37,10 +33,10 @@ fn main() {
 /// The linker script. What the compiler takes for unlikely to be executed is put apart as well.
 fn script(names: &str) -> String {
     let mut script = "SECTIONS\n{\n  .text.executed :\n  {\n".to_owned();
-    // One statement for each function: the sections of one statement would be in the order of the object file.
+    // A section may have a prefix, `.text.hot.` or `.text.unlikely.`. One statement for each function: the sections of one
+    // statement would be in the order of the object file.
     for name in names.lines() {
-        let sections = PREFIXES.map(|prefix| format!("{prefix}{name}"));
-        script += &format!("    *({})\n", sections.join(" "));
+        script += &format!("    *(.text*.{name})\n");
     }
     script
         + "  }\n}\nINSERT BEFORE .text;\nSECTIONS\n{\n  .text.unlikely :\n  {\n    *(.text.unlikely.*)\n  }\n}\nINSERT AFTER .text;\n"
