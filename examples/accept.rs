@@ -6,7 +6,8 @@
 //! ```
 //!
 //! `PER_SECOND` limits the load, 0 does not. With `FINISHED` jobs in the store at the start, a server with an empty store
-//! gets the same load in turns of two seconds, and the result is the median of all pairs of turns. `PROGRAM` is the `masshook` to measure, instead of this build.
+//! gets the same load in turns of two seconds, and the ratio is the median of all pairs of turns. `PROGRAM` is the `masshook` to
+//! measure, instead of this build.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 #[path = "support/bench.rs"]

@@ -70,6 +70,7 @@ def build(arch):
     # Zig cannot link the counters.
     rust_linker = ["-Clinker=rust-lld", "-Clinker-flavor=ld.lld"]
     counting = compile_programs(target, folder / "build", ["-Cprofile-generate", *rust_linker])
+    run("cargo", "build", "--locked", *(f"--example={name}" for name in ("inline", "bare_function", "accept")))
     counts = {name: work(arch, counting / name, folder / name) for name in PROGRAMS}
     profile, order = folder / "profile", folder / "function-order.txt"
     merge(counts.values(), profile)
@@ -109,7 +110,6 @@ def work(arch, program, counts):
     """Has a counting program work. Returns the file of its counts."""
     name = program.name
     example, *arguments = WORK[name]
-    run("cargo", "build", "--locked", *(f"--example={one}" for one in (example, "bare_function")))
     shutil.rmtree(counts, ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
         started, wrapper = Path(folder) / "started", Path(folder) / name
