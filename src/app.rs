@@ -2,6 +2,7 @@
 
 mod api;
 mod callback_permissions;
+mod clients;
 mod delivery_log;
 mod delivery_trace;
 mod events;
@@ -19,20 +20,19 @@ mod route_view;
 mod sample;
 mod secret_check;
 mod token_cache;
+mod turns;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::callback::CallbackSender;
 use crate::callback::permission::Permissions;
-use crate::clock::{Clock, after};
+use crate::clock::Clock;
 use crate::config::{Config, Route};
-use crate::engine::{CallbackQueue, DriveResult, Engine, ExecutionMode, Patience, TurnDeadlines};
+use crate::engine::{CallbackQueue, Engine, ExecutionMode, Patience};
 use crate::http::target::Policy;
 use crate::http::{Http, HttpSettings, read_root_certificates};
 use crate::inbound::Verifier;
@@ -40,11 +40,10 @@ use crate::job::JobId;
 use crate::mapping::{Pool, PoolSettings};
 use crate::metrics::{Gauges, Metrics};
 use crate::secrets::{SecretStore, Secrets};
-use crate::store::{Store, StoreError};
-use crate::zoho::concurrency::SharedPermits;
-use crate::zoho::token_cache::TokenCache;
-use crate::zoho::{Client, Connection, ConnectionStatus};
+use crate::store::Store;
+use crate::zoho::{Connection, ConnectionStatus};
 use callback_permissions::StoredPermissions;
+use clients::{trusted_hosts, zoho_clients};
 use delivery_log::DeliveryLog;
 pub use delivery_log::LogLosses;
 pub use events::{DeadLettered, EventOutcome};
@@ -54,15 +53,10 @@ pub use intake::Acceptance;
 use intake::JobIntake;
 use operations::JobOperations;
 pub use overview::Activity;
-use permits::StorePermits;
 pub use playground::{ComparedEvent, PlaygroundRequest, RouteComparison};
 pub use preview::{PreviewOutcome, RequestContent, Verification};
 pub use sample::{EventForm, SampleDelivery};
 pub use secret_check::{SecretCheck, SecretScope, SecretState};
-use token_cache::{SecretTokenCache, StoreTokenCache};
-
-/// Maximum jobs of one turn: enough for a thousand deliveries of one batch window to share their calls.
-const TURN_JOBS: usize = 1_000;
 
 /// Bytes of the events that wait for the playground's thread.
 const PLAYGROUND_WAITING_BYTES: usize = 16 << 20;
@@ -315,133 +309,6 @@ impl App {
     pub async fn wake(&self, jobs: &[JobId]) {
         self.intake.wake(jobs).await;
     }
-
-    /// Drives the woken jobs together with all due jobs, so that they share calls, and sends their callbacks. Callbacks to
-    /// receivers that are slow to answer are left to [`App::sweep`].
-    ///
-    /// # Errors
-    /// [`StoreError`] if the due jobs cannot be listed; the woken jobs are driven nevertheless.
-    pub async fn run_turn(
-        &self,
-        woken: &[JobId],
-        deadline: Option<Timestamp>,
-    ) -> Result<Vec<DriveResult>, StoreError> {
-        let due = self
-            .store()
-            .due_with(woken, self.clock.now(), TURN_JOBS)
-            .await;
-        self.run_whole_turn(woken, due, deadline, Patience::Brief)
-            .await
-    }
-
-    /// Drives all due jobs, and sends callbacks to slow receivers too. All of them share one wait.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the due jobs cannot be listed.
-    pub async fn sweep(&self, deadline: Option<Timestamp>) -> Result<Vec<DriveResult>, StoreError> {
-        let now = self.clock.now();
-        let due = match self.store().due(now, TURN_JOBS).await {
-            Ok(mut due) => {
-                let slow = self.store().due_slow_callbacks(now, TURN_JOBS).await;
-                slow.map(|slow| {
-                    due.extend(slow);
-                    due
-                })
-            }
-            Err(error) => Err(error),
-        };
-        self.run_whole_turn(&[], due, deadline, Patience::Full)
-            .await
-    }
-
-    /// Drives `due`, or the woken jobs if it is an error, and sends their callbacks, for an invocation that ends then.
-    async fn run_whole_turn(
-        &self,
-        woken: &[JobId],
-        due: Result<Vec<JobId>, StoreError>,
-        deadline: Option<Timestamp>,
-        patience: Patience,
-    ) -> Result<Vec<DriveResult>, StoreError> {
-        let callbacks = CallbackQueue::new(patience);
-        let deadlines = self.intake.turn_deadlines(deadline);
-        let (drive_ended, driving) = oneshot::channel::<()>();
-        let drive = async {
-            let driven = self.drive_due(woken, due, deadlines, &callbacks).await;
-            drop(drive_ended);
-            driven
-        };
-        let closed = async {
-            let _ = driving.await;
-            after(self.clock.now(), patience.wait_at_end()).min(deadlines.end)
-        };
-        let mut called_back = Vec::new();
-        let send = self
-            .intake
-            .engine
-            .send_callbacks(&callbacks, closed, |result| called_back.push(result));
-        let (driven, ()) = tokio::join!(drive, send);
-        log_errors(&called_back);
-        let mut driven = driven?;
-        driven.append(&mut called_back);
-        Ok(driven)
-    }
-
-    /// Drives the woken and all due jobs. Their callbacks go to the queue of [`App::send_callbacks`].
-    ///
-    /// # Errors
-    /// [`StoreError`] if the due jobs cannot be listed; the woken jobs are driven nevertheless.
-    pub async fn run_turn_without_callbacks(
-        &self,
-        woken: &[JobId],
-        deadline: Option<Timestamp>,
-    ) -> Result<Vec<DriveResult>, StoreError> {
-        let deadlines = self.intake.turn_deadlines(deadline);
-        // Turns list and claim one after another, so that none lists what another is about to claim.
-        let claiming = self.claiming.lock().await;
-        let due = self
-            .store()
-            .due_with(woken, self.clock.now(), TURN_JOBS)
-            .await;
-        let (ids, failed) = jobs_of_turn(woken, due);
-        let engine = &self.intake.engine;
-        let claimed = engine.claim_jobs(&ids, deadlines).await;
-        drop(claiming);
-        if let [.., last] = &ids[..]
-            && ids.len() >= TURN_JOBS
-        {
-            // There may be more, for another turn. A wake-up of any job starts one.
-            self.wake(std::slice::from_ref(last)).await;
-        }
-        let callbacks = &self.callbacks;
-        let driven = engine.drive_claimed(claimed, deadlines, callbacks).await;
-        log_errors(&driven);
-        failed.map_or(Ok(driven), Err)
-    }
-
-    /// Sends the callbacks of all turns until `stop` completes, with the time by which the attempts in progress must end.
-    pub async fn send_callbacks(&self, stop: impl Future<Output = Timestamp>) {
-        self.intake
-            .engine
-            .send_callbacks(&self.callbacks, stop, |result| log_errors(&[result]))
-            .await;
-    }
-
-    async fn drive_due(
-        &self,
-        woken: &[JobId],
-        due: Result<Vec<JobId>, StoreError>,
-        deadlines: TurnDeadlines,
-        callbacks: &CallbackQueue,
-    ) -> Result<Vec<DriveResult>, StoreError> {
-        let (ids, failed) = jobs_of_turn(woken, due);
-        let woken: HashSet<&JobId> = woken.iter().collect();
-        let (woken, others): (Vec<JobId>, Vec<JobId>) =
-            ids.into_iter().partition(|id| woken.contains(id));
-        let engine = &self.intake.engine;
-        let driven = engine.drive(&woken, &others, deadlines, callbacks).await;
-        log_errors(&driven);
-        failed.map_or(Ok(driven), Err)
-    }
 }
 
 /// The settings of the playground's pool: one thread, and a short queue. No thread is started before the first use.
@@ -452,88 +319,4 @@ fn playground_settings(settings: PoolSettings) -> PoolSettings {
         time: PLAYGROUND_TIME,
         ..settings
     }
-}
-
-/// The jobs that a turn drives: the due ones, or the woken ones if the due ones could not be listed. Each is there once.
-fn jobs_of_turn(
-    woken: &[JobId],
-    due: Result<Vec<JobId>, StoreError>,
-) -> (Vec<JobId>, Option<StoreError>) {
-    let (mut ids, failed) = match due {
-        Ok(due) => (due, None),
-        Err(error) => (woken.to_vec(), Some(error)),
-    };
-    let mut seen = HashSet::new();
-    ids.retain(|id| seen.insert(id.clone()));
-    (ids, failed)
-}
-
-fn log_errors(driven: &[DriveResult]) {
-    for DriveResult { id, outcome } in driven {
-        if let Err(error) = outcome {
-            tracing::error!(job.id = %id, "{error}");
-        }
-    }
-}
-
-/// Hosts that the operator has configured, which may be loopback addresses.
-fn trusted_hosts(config: &Config, sns_endpoint: Option<&Url>) -> BTreeSet<String> {
-    let connections = config.connections.values();
-    let overrides =
-        connections.flat_map(|connection| [&connection.accounts_url, &connection.api_url]);
-    overrides
-        .flatten()
-        .chain(&config.callbacks.receiver)
-        .chain(sns_endpoint)
-        .filter_map(|url| url.host_str().map(str::to_owned))
-        .collect()
-}
-
-/// One client for each connection. With a `store`, clients of all processes share tokens and the concurrency limit.
-fn zoho_clients(
-    config: &Config,
-    http: &Http,
-    secrets: &Arc<Secrets>,
-    clock: &Arc<dyn Clock>,
-    metrics: &Metrics,
-    store: Option<&Arc<dyn Store>>,
-) -> BTreeMap<String, Client> {
-    let permits =
-        store.map(|store| Arc::new(StorePermits::new(store.clone())) as Arc<dyn SharedPermits>);
-    let clients = config.connections.iter().map(|(name, connection)| {
-        let client = Client::new(
-            name.clone(),
-            connection.clone(),
-            http.clone(),
-            secrets.clone(),
-            clock.clone(),
-        )
-        .with_metrics(metrics.connection(name));
-        let secret = connection.token_cache.as_ref();
-        let secret = secret.and_then(|reference| reference.writable_name());
-        let shared = Arc::new(connection.clone());
-        let cache = match (secret, store) {
-            (Some(secret), _) => {
-                let name = secret.to_owned();
-                let cache = SecretTokenCache::new(secrets.clone(), name, shared);
-                Some(Arc::new(cache) as Arc<dyn TokenCache>)
-            }
-            (None, Some(store)) => {
-                let (values, locks) = (store.clone(), store.clone());
-                let cache = StoreTokenCache::new(values, locks, shared, secrets.clone());
-                Some(Arc::new(cache) as Arc<dyn TokenCache>)
-            }
-            (None, None) => None,
-        };
-        let client = match cache {
-            Some(cache) => client.with_token_cache(cache),
-            None => client,
-        };
-        let client = match &permits {
-            Some(permits) => client.with_shared_permits(permits.clone()),
-            None => client,
-        };
-        (name.clone(), client)
-    });
-    clients.collect()
 }
