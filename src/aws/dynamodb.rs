@@ -20,6 +20,7 @@ mod change;
 mod deliveries;
 mod index;
 mod item;
+mod job_summary;
 mod job_writes;
 mod jobs;
 mod lists;

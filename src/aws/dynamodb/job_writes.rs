@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::change::Change;
 use super::index::DueKind;
+use super::job_summary::progress_attribute;
 use super::jobs::{MAX_INLINE_REQUEST, MAX_INLINE_STATE, due_attributes, pk};
-use super::lists::progress_attribute;
 use super::{DynamoStore, UpdateResult, deliveries, item, packing};
 use crate::job::{DeadLetterReason, Job, JobSource};
 use crate::store::{JobSummary, Lease, StoreError, document};
