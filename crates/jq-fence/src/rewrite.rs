@@ -107,12 +107,7 @@ impl<'s> Rewriter<'s> {
             Term::TryCatch(inner, catch) => {
                 self.term(inner);
                 catch.iter_mut().for_each(|catch| self.term(catch));
-                // Plain steps from the input always yield paths.
-                let is_path = |term: &Term<&str>| matches!(term, Term::Path(from, _) if matches!(**from, Term::Id));
-                if !is_path(inner) {
-                    let guarded = std::mem::take(&mut **inner);
-                    **inner = Term::Call(GUARDED, vec![guarded]);
-                }
+                guard(inner);
             }
             Term::IfThenElse(branches, otherwise) => {
                 for (condition, branch) in branches {
@@ -304,5 +299,14 @@ impl<'s> Rewriter<'s> {
             None => each,
         };
         arguments.push(extract);
+    }
+}
+
+/// Has the errors of a term caught, unless it cannot fail: plain steps from the input always yield paths.
+fn guard(inner: &mut Term<&str>) {
+    let is_path = matches!(inner, Term::Path(from, _) if matches!(**from, Term::Id));
+    if !is_path {
+        let guarded = std::mem::take(inner);
+        *inner = Term::Call(GUARDED, vec![guarded]);
     }
 }

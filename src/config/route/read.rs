@@ -1,6 +1,7 @@
 //! Reads one entry of `routes`.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use http::Method;
 use url::Url;
@@ -44,16 +45,7 @@ impl Route {
         let delivery_id = delivery_id.and_then(|node| read_program(&node, compile, problems));
         let map = object.required("map", problems);
         let map = map.and_then(|node| read_program(&node, compile, problems));
-        let order_by = object.optional("order_by");
-        let has_order = order_by.is_some();
-        let order_by = order_by.and_then(|node| read_program(&node, compile, problems));
-        let order_for = object.optional("order_for");
-        let order_for = order_for.and_then(|node| {
-            if !has_order {
-                node.problem(problems, "has no effect without `order_by`");
-            }
-            read_duration(&node, &ORDER_FOR_RANGE, problems)
-        });
+        let (order_by, order_for) = read_order(&mut object, compile, problems);
         let callback_url = object.optional("callback_url");
         let callback_url =
             callback_url.and_then(|node| read_callback_url(&node, callbacks, problems));
@@ -106,6 +98,25 @@ impl Route {
             callback_on,
         })
     }
+}
+
+/// Reads `order_by` and `order_for`.
+fn read_order(
+    object: &mut Object<'_>,
+    compile: CompileMode,
+    problems: &mut Problems,
+) -> (Option<Program>, Option<Duration>) {
+    let order_by = object.optional("order_by");
+    let has_order = order_by.is_some();
+    let order_by = order_by.and_then(|node| read_program(&node, compile, problems));
+    let order_for = object.optional("order_for");
+    let order_for = order_for.and_then(|node| {
+        if !has_order {
+            node.problem(problems, "has no effect without `order_by`");
+        }
+        read_duration(&node, &ORDER_FOR_RANGE, problems)
+    });
+    (order_by, order_for)
 }
 
 /// Reads `verify`, which is required if the route accepts HTTP, and refused if AWS authorizes every sender.
