@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn part_without_a_filter_is_empty_once_filters_are_complete() {
+    fn part_without_filter_is_empty_once_all_are_read() {
         let filters = PartFilters::default();
         let search = |parts: &[i64]| filters.that_may_contain(&id(0, 0), parts);
         filters.add(3, Some(filter(3, 1)));
