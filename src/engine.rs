@@ -33,11 +33,11 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::callback::CallbackSender;
-use crate::clock::{Clock, after};
+use crate::clock::Clock;
 use crate::failpoint::fail_point;
 use crate::job::{AlreadyPrepared, InvalidTransition, Job, JobId};
 use crate::metrics::{ConnectionGauges, FinishedJob, Metrics};
-use crate::store::{Claim, Lease, Store, StoreError};
+use crate::store::{Lease, Store, StoreError};
 use crate::sync;
 use crate::wakeup::{WakeUp, WakeUps};
 use crate::zoho::{Client, ConnectionStatus};
@@ -261,32 +261,6 @@ impl Engine {
         self.drive_claimed(claimed, turn, callbacks).await
     }
 
-    /// Claims jobs for a turn in durable mode, several in a request: those that no other turn of this process has in hand.
-    pub async fn claim_jobs(&self, ids: &[JobId], turn: TurnDeadlines) -> ClaimedJobs {
-        let mut claimed = ClaimedJobs::default();
-        let (mut free, mut in_hand) = (Vec::new(), Vec::new());
-        for id in ids {
-            match self.driven.take(id) {
-                Some(taken) => {
-                    free.push(id.clone());
-                    in_hand.push(taken);
-                }
-                None => claimed.add(id.clone(), Ok(Err(None)), None),
-            }
-        }
-        let until = after(turn.end, LEASE_SLACK);
-        let claims = self.store.claim_all_due(&free, self.clock.now(), until);
-        let claims = claims.await.into_iter();
-        for ((id, in_hand), claim) in free.into_iter().zip(in_hand).zip(claims) {
-            let claim = self.settle_claim(&id, claim).await;
-            if matches!(claim, Ok(Ok(_))) {
-                fail_point("drive.claimed");
-            }
-            claimed.add(id, claim, Some(in_hand));
-        }
-        claimed
-    }
-
     /// Drives claimed jobs; see [`Engine::drive`].
     pub async fn drive_claimed(
         &self,
@@ -319,55 +293,6 @@ impl Engine {
         drop(releases);
         self.wake(&wake_ups).await;
         results
-    }
-
-    /// Claims a job. The inner error is a job that cannot be claimed: another driver holds it, it is parked, or it is absent.
-    async fn claim(&self, id: &JobId, turn: TurnDeadlines) -> ClaimResult<(Box<Job>, Lease)> {
-        let until = after(turn.end, LEASE_SLACK);
-        let claim = match self.mode {
-            ExecutionMode::Inline => self.store.claim(id, self.clock.now(), until).await,
-            ExecutionMode::Durable(_) => self.store.claim_due(id, self.clock.now(), until).await,
-        };
-        self.settle_claim(id, claim).await
-    }
-
-    /// Takes over a claimed job.
-    async fn settle_claim(
-        &self,
-        id: &JobId,
-        claim: Result<Claim, StoreError>,
-    ) -> ClaimResult<(Box<Job>, Lease)> {
-        match claim {
-            Ok(Claim::NotFound) => Ok(Err(None)),
-            Ok(Claim::Busy { .. } | Claim::Parked { .. } | Claim::NotDue) => match self.mode {
-                // The response of the invocation contains the job.
-                ExecutionMode::Inline => Ok(Err(self.store.get(id).await?)),
-                ExecutionMode::Durable(_) => Ok(Err(None)),
-            },
-            Ok(Claim::Acquired(job, lease)) => match self.connections.contains_key(&job.connection)
-            {
-                true => Ok(Ok((job, lease))),
-                false => {
-                    let connection = job.connection.clone();
-                    self.store
-                        .park(id, &format!("the config has no connection `{connection}`"))
-                        .await?;
-                    self.metrics.count_parked_job();
-                    Err(DriveError::NoConnection {
-                        job: id.clone(),
-                        connection,
-                    })
-                }
-            },
-            Err(StoreError::Unreadable { id, reason }) => {
-                // The job is parked with the reason, so that sweeps do not claim it again.
-                tracing::error!(job.id = %id, "job parked: {reason}");
-                self.store.park(&id, &reason).await?;
-                self.metrics.count_parked_job();
-                Err(StoreError::Unreadable { id, reason }.into())
-            }
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// Counts a refusal of everything that a job needs of its connection.
