@@ -1,6 +1,6 @@
 //! Wake-ups through SQS.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use axum::Router;
@@ -58,20 +58,29 @@ async fn wake_ups_are_batched_into_messages() {
 }
 
 #[tokio::test]
-async fn delays_are_rounded_up_and_capped() {
-    let url = Moto::shared().create_queue("wake-later").await;
-    let wake_ups = SqsWakeUps::with_config(&url, Moto::shared().sdk_config());
+async fn delays_are_rounded_up_and_long_ones_left_out() {
+    let (url, seen) = fussy(Vec::new()).await;
+    let wake_ups = SqsWakeUps::with_config(&url, sdk_config(&url));
     let job = |name: &str| JobId::from_outside(name);
     let delays = [
         (job("now"), Duration::ZERO),
         (job("soon"), Duration::from_millis(1)),
-        (job("late"), Duration::from_secs(86_400)),
+        (job("last"), Duration::from_secs(900)),
+        (job("left to the sweep"), Duration::from_millis(900_001)),
     ];
     let delays = delays.map(|(job, delay)| WakeUp::of_id(&job, delay));
     wake_ups.wake(&delays).await.expect("woken");
-    assert_eq!(receive(&url).await, [[job("now")]]);
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
-    assert_eq!(receive(&url).await, [[job("soon")]]);
+    let seen = seen.lock().expect("no panic").clone();
+    assert_eq!(seen.len(), 1, "one request");
+    let entries = seen[0].as_array().expect("entries").iter();
+    let sent = entries.map(|entry| {
+        let jobs = parse(entry["MessageBody"].as_str().expect("a body")).expect("a wake-up");
+        (jobs, entry["DelaySeconds"].as_u64())
+    });
+    let sent: BTreeMap<_, _> = sent.collect();
+    let expected = [("last", Some(900)), ("now", Some(0)), ("soon", Some(1))];
+    let expected = expected.map(|(name, delay)| (vec![job(name)], delay));
+    assert_eq!(sent, BTreeMap::from(expected));
 }
 
 /// Starts a queue that rejects the entries of `script`, one request after the other.
