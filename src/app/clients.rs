@@ -1,4 +1,4 @@
-//! The clients of Zoho, one for each connection of a config.
+//! The clients of Zoho, one for each connection of a config, and the hosts that the config trusts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

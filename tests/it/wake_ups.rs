@@ -70,14 +70,10 @@ async fn delays_are_rounded_up_and_long_ones_left_out() {
     ];
     let delays = delays.map(|(job, delay)| WakeUp::of_id(&job, delay));
     wake_ups.wake(&delays).await.expect("woken");
-    let seen = seen.lock().expect("no panic").clone();
-    assert_eq!(seen.len(), 1, "one request");
-    let entries = seen[0].as_array().expect("entries").iter();
-    let sent = entries.map(|entry| {
-        let jobs = parse(entry["MessageBody"].as_str().expect("a body")).expect("a wake-up");
-        (jobs, entry["DelaySeconds"].as_u64())
-    });
-    let sent: BTreeMap<_, _> = sent.collect();
+    let messages = messages_of_one_request(&seen).into_iter();
+    let sent: BTreeMap<_, _> = messages
+        .map(|(jobs, entry)| (jobs, entry["DelaySeconds"].as_u64()))
+        .collect();
     let expected = [("last", Some(900)), ("now", Some(0)), ("soon", Some(1))];
     let expected = expected.map(|(name, delay)| (vec![job(name)], delay));
     assert_eq!(sent, BTreeMap::from(expected));
@@ -108,6 +104,18 @@ async fn fussy(script: Vec<Value>) -> (String, Arc<Mutex<Vec<Value>>>) {
     (url, seen)
 }
 
+/// The messages of the only request: their jobs, and the entries as they were sent.
+fn messages_of_one_request(seen: &Mutex<Vec<Value>>) -> Vec<(Vec<JobId>, Value)> {
+    let seen = seen.lock().expect("no panic");
+    assert_eq!(seen.len(), 1, "one request");
+    let entries = seen[0].as_array().expect("entries").iter();
+    let messages = entries.map(|entry| {
+        let jobs = parse(entry["MessageBody"].as_str().expect("a body")).expect("a wake-up");
+        (jobs, entry.clone())
+    });
+    messages.collect()
+}
+
 /// The queue is fair between connections.
 #[tokio::test]
 async fn messages_are_grouped_by_connection() {
@@ -127,13 +135,11 @@ async fn messages_are_grouped_by_connection() {
         of(5, Some(&long)),
     ];
     wake_ups.wake(&jobs).await.expect("woken");
-    let seen = seen.lock().expect("no panic").clone();
-    let entries = seen[0].as_array().expect("entries").iter();
-    let messages = entries.map(|entry| {
-        let jobs = parse(entry["MessageBody"].as_str().expect("a body")).expect("a wake-up");
-        (entry["MessageGroupId"].as_str(), jobs.len())
-    });
-    let messages: Vec<_> = messages.collect();
+    let messages = messages_of_one_request(&seen);
+    let messages: Vec<_> = messages
+        .iter()
+        .map(|(jobs, entry)| (entry["MessageGroupId"].as_str(), jobs.len()))
+        .collect();
     assert_eq!(messages, [(None, 3), (Some("eu"), 2), (Some("us"), 1)]);
 
     // A standard queue takes groups.
